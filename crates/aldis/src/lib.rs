@@ -1,0 +1,1 @@
+//! A thin facade over the libraries of Aldis.

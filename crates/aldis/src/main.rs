@@ -1,0 +1,2 @@
+//! The `aldis` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A Collector-shaped file made into a running graph.

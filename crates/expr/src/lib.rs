@@ -1,0 +1,1 @@
+//! Typed expressions in CEL syntax.

@@ -1,0 +1,1 @@
+//! What can be done to a batch, as pure state machines.

@@ -1,0 +1,1 @@
+//! Changes to attributes, fused into one forward copy.

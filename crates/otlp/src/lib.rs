@@ -1,0 +1,33 @@
+//! OTLP export requests as checked bytes with an index.
+//!
+//! A request stays the bytes it arrived as. [`Checker::check`] validates it once and builds an [`Index`] in the same
+//! pass; afterwards every accessor is infallible and allocates nothing. Batches are read ([`view`]), filtered
+//! ([`Batch::retain`]), edited ([`edit`]), merged ([`merge()`]), split ([`split()`]) and built ([`event`]) without ever
+//! becoming a tree of objects.
+//!
+//! It knows nothing of sockets, clocks, threads or async runtimes.
+#![deny(missing_docs)]
+
+pub mod batch;
+pub mod check;
+pub mod edit;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod index;
+pub mod limits;
+pub mod merge;
+pub mod signal;
+pub mod split;
+pub mod view;
+pub mod wire;
+
+pub use batch::{Batch, Codec};
+pub use check::{Check, Checker, Depth};
+pub use error::{WireError, WireErrorKind};
+pub use event::{AttributeValue, LogRecord, Span, SpanStatus, TelemetryEvent};
+pub use id::{SpanId, TraceId};
+pub use index::Index;
+pub use merge::merge;
+pub use signal::Signal;
+pub use split::split;

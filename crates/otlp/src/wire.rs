@@ -1,0 +1,1 @@
+//! Varints, tags and fields.
