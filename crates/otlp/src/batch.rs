@@ -1,8 +1,12 @@
 //! A request that has been checked.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::{Check, Depth, Index, Signal};
+use crate::bitmap::Bitmap;
+use crate::compact::compact;
+use crate::{Check, Checker, Depth, Index, Signal};
 
 /// How bytes are compressed on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,71 +17,159 @@ pub enum Codec {
     Zstd,
 }
 
+/// How much is in a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `ResourceSpans`, `ResourceLogs`, `ResourceMetrics`, `ResourceProfiles`.
+    pub resources: u32,
+    /// `ScopeSpans`, `ScopeLogs`, `ScopeMetrics`, `ScopeProfiles`.
+    pub scopes: u32,
+    /// Spans, log records, data points, profiles.
+    pub records: u32,
+}
+
 /// An export request that has been checked: bytes, index, and which records are still in it.
 ///
-/// Cloning is cheap (three reference counts); the first change copies.
+/// Cloning is cheap (reference counts); the first change copies.
+///
+/// A batch that was checked in full says everything once: no singular field, message or oneof occurs twice in it,
+/// whatever arrived.
 #[derive(Clone, Debug)]
 pub struct Batch {
     signal: Signal,
+    check: Check,
+    depth: Depth,
+    counts: Counts,
     bytes: Bytes,
+    index: Arc<Index>,
+    keep: Option<Arc<Bitmap>>,
+    compressed: Option<(Codec, Bytes)>,
 }
 
 impl Batch {
+    /// Puts together what a checker or an edit found out. The index describes `bytes` to `depth`, `counts` is what is in it.
+    pub(crate) fn from_parts(
+        signal: Signal,
+        bytes: Bytes,
+        index: Arc<Index>,
+        counts: Counts,
+        check: Check,
+        depth: Depth,
+    ) -> Self {
+        Self { signal, check, depth, counts, bytes, index, keep: None, compressed: None }
+    }
+
     /// The kind of records it carries.
     pub fn signal(&self) -> Signal {
         self.signal
     }
+
     /// How many records are in it, not counting those that were filtered out.
     pub fn len(&self) -> usize {
-        todo!("contract stub")
+        self.keep.as_ref().map_or(self.counts.records as usize, |keep| keep.ones())
     }
+
     /// Whether no record is left.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// How it was validated.
-    pub fn checked(&self) -> Check {
-        todo!("contract stub")
+
+    /// What its bytes hold, *including* records that were filtered out since.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
+
+    /// How it was validated. Profiles are always [`Check::Framing`].
+    pub fn checked(&self) -> Check {
+        self.check
+    }
+
     /// How deep its index goes.
     pub fn depth(&self) -> Depth {
-        todo!("contract stub")
+        self.depth
     }
-    /// Makes the index at least this deep, by another pass where it is not.
-    pub fn deepen(&mut self, _depth: Depth) {
-        todo!("contract stub")
+
+    /// Makes the index at least this deep, by another pass where it is not. A framing-checked batch is not meant to be read
+    /// and stays as it is.
+    pub fn deepen(&mut self, depth: Depth) {
+        if self.depth >= depth || self.check == Check::Framing {
+            return;
+        }
+        // What passed once passes again.
+        if let Ok(deeper) = Checker::new(self.signal, self.check, depth).check(self.bytes.clone()) {
+            self.index = deeper.index;
+            self.depth = depth;
+        }
     }
+
     /// Its index. Columns below [`Batch::depth`] are empty.
     pub fn index(&self) -> &Index {
-        todo!("contract stub")
+        &self.index
     }
+
     /// The request's bytes as checked, *including* records that were filtered out since; offsets of the index point here.
     pub fn raw(&self) -> &Bytes {
         &self.bytes
     }
+
     /// Bytes that it keeps in memory: request, index and compressed copy.
     pub fn memory_bytes(&self) -> usize {
-        todo!("contract stub")
+        self.bytes.len()
+            + self.index.memory_bytes()
+            + self.keep.as_ref().map_or(0, |keep| keep.memory_bytes())
+            + self.compressed.as_ref().map_or(0, |(_, bytes)| bytes.len())
     }
+
     /// The request to send: without the records that were filtered out, and without resources and scopes they leave empty.
     pub fn to_wire(&self) -> Bytes {
-        todo!("contract stub")
+        if self.keep.is_none() { self.bytes.clone() } else { compact(self) }
     }
+
     /// Whether record `i` (a number of the index) is still in it.
-    pub fn is_kept(&self, _i: usize) -> bool {
-        todo!("contract stub")
+    pub fn is_kept(&self, i: usize) -> bool {
+        match &self.keep {
+            Some(keep) => keep.contains(i),
+            None => i < self.counts.records as usize,
+        }
     }
+
+    /// The records that are left, where any was filtered out.
+    pub(crate) fn keep(&self) -> Option<&Bitmap> {
+        self.keep.as_deref()
+    }
+
     /// Keeps the records for which `keep(batch, i)` holds; returns how many went. Clears bits only: bytes are copied at the
     /// next edit, merge, split or `to_wire`.
-    pub fn retain(&mut self, _keep: impl FnMut(&Batch, usize) -> bool) -> usize {
-        todo!("contract stub")
+    ///
+    /// `keep` is asked about records that are still in the batch, in wire order. Nothing is allocated unless a record goes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Batch, usize) -> bool) -> usize {
+        let records = self.counts.records as usize;
+        let mut left: Option<Bitmap> = None;
+        let mut removed = 0;
+        for i in 0..records {
+            if self.is_kept(i) && !keep(self, i) {
+                let bits = left.get_or_insert_with(|| match self.keep.as_deref() {
+                    Some(bits) => bits.clone(),
+                    None => Bitmap::full(records),
+                });
+                bits.clear(i);
+                removed += 1;
+            }
+        }
+        if let Some(bits) = left {
+            self.keep = Some(Arc::new(bits));
+            self.compressed = None;
+        }
+        removed
     }
+
     /// The request as it was received under this codec, if it still says the same.
-    pub fn compressed(&self, _codec: Codec) -> Option<&Bytes> {
-        todo!("contract stub")
+    pub fn compressed(&self, codec: Codec) -> Option<&Bytes> {
+        self.compressed.as_ref().filter(|(held, _)| *held == codec).map(|(_, bytes)| bytes)
     }
+
     /// Remembers the compressed form of exactly this content. Any change forgets it.
-    pub fn set_compressed(&mut self, _codec: Codec, _bytes: Bytes) {
-        todo!("contract stub")
+    pub fn set_compressed(&mut self, codec: Codec, bytes: Bytes) {
+        self.compressed = Some((codec, bytes));
     }
 }

@@ -58,7 +58,47 @@ pub struct ScopeEntry {
     pub records: u32,
 }
 
-/// Columns of records, all of the same length, in wire order.
+/// What a metric's points are. Numbers are the field numbers of `Metric.data`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MetricKind {
+    /// The metric has no data.
+    #[default]
+    None = 0,
+    /// `Gauge` of `NumberDataPoint`.
+    Gauge = 5,
+    /// `Sum` of `NumberDataPoint`.
+    Sum = 7,
+    /// `Histogram` of `HistogramDataPoint`.
+    Histogram = 9,
+    /// `ExponentialHistogram` of `ExponentialHistogramDataPoint`.
+    ExponentialHistogram = 10,
+    /// `Summary` of `SummaryDataPoint`.
+    Summary = 11,
+}
+
+/// One `Metric`: the level between scope and record that only metrics have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetricEntry {
+    /// The number of its scope.
+    pub scope: u32,
+    /// Offset of the tag that opens it.
+    pub start: u32,
+    /// Its body, behind tag and length.
+    pub body: Range32,
+    /// What its points are.
+    pub kind: MetricKind,
+    /// Offset of the tag that opens its `Gauge`, `Sum`, …; the end of the body where there is none.
+    pub data_start: u32,
+    /// The body of its `Gauge`, `Sum`, …; empty where there is none.
+    pub data: Range32,
+    /// Numbers of its points: `first_record .. first_record + records`.
+    pub first_record: u32,
+    /// How many points it has.
+    pub records: u32,
+}
+
+/// Columns of records in wire order: all of the same length, but for those that a signal has not, which are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     /// Offset of the tag that opens the record.
@@ -67,17 +107,19 @@ pub struct Records {
     pub body: Vec<Range32>,
     /// The number of its scope.
     pub scope: Vec<u32>,
-    /// Trace id; zero where there is none.
+    /// Data points: the number of the metric. Empty for other signals.
+    pub metric: Vec<u32>,
+    /// Spans and logs: trace id; zero where there is none. Empty for other signals.
     pub trace_id: Vec<[u8; 16]>,
-    /// Span id; zero where there is none.
+    /// Spans and logs: span id; zero where there is none. Empty for other signals.
     pub span_id: Vec<[u8; 8]>,
-    /// Spans: start. Logs: `time_unix_nano`, else `observed_time_unix_nano`. Unix nanoseconds.
+    /// Spans: start. Logs: `time_unix_nano`, else `observed_time_unix_nano`. Data points: `time_unix_nano`. Unix nanoseconds.
     pub time_ns: Vec<u64>,
     /// Spans: end, Unix nanoseconds. Empty for other signals.
     pub end_ns: Vec<u64>,
-    /// Spans: kind. Logs: severity number. Values outside 0..=255 are stored as 255.
+    /// Spans: kind. Logs: severity number. Values outside 0..=254 are stored as 255. Empty for other signals.
     pub kind: Vec<u8>,
-    /// Spans: status code. Empty for other signals.
+    /// Spans: status code; values outside 0..=254 are stored as 255. Empty for other signals.
     pub status: Vec<u8>,
 }
 
@@ -99,8 +141,37 @@ pub struct Index {
     pub resources: Vec<ResourceEntry>,
     /// Scopes in wire order. From [`crate::Depth::Records`].
     pub scopes: Vec<ScopeEntry>,
+    /// Metrics in wire order; none for other signals. From [`crate::Depth::Records`].
+    pub metrics: Vec<MetricEntry>,
     /// Records in wire order. From [`crate::Depth::Records`].
     pub records: Records,
     /// Attributes of records. At [`crate::Depth::Attributes`].
     pub attributes: AttributeColumns,
+}
+
+impl Index {
+    /// Heap bytes of its columns, by capacity.
+    pub fn memory_bytes(&self) -> usize {
+        fn bytes<T>(column: &Vec<T>) -> usize {
+            column.capacity() * size_of::<T>()
+        }
+        let records = &self.records;
+        let attributes = &self.attributes;
+        bytes(&self.resources)
+            + bytes(&self.scopes)
+            + bytes(&self.metrics)
+            + bytes(&records.start)
+            + bytes(&records.body)
+            + bytes(&records.scope)
+            + bytes(&records.metric)
+            + bytes(&records.trace_id)
+            + bytes(&records.span_id)
+            + bytes(&records.time_ns)
+            + bytes(&records.end_ns)
+            + bytes(&records.kind)
+            + bytes(&records.status)
+            + bytes(&attributes.first)
+            + bytes(&attributes.key)
+            + bytes(&attributes.value)
+    }
 }

@@ -9,7 +9,9 @@
 #![deny(missing_docs)]
 
 pub mod batch;
+mod bitmap;
 pub mod check;
+mod compact;
 pub mod edit;
 pub mod error;
 pub mod event;
@@ -22,7 +24,7 @@ pub mod split;
 pub mod view;
 pub mod wire;
 
-pub use batch::{Batch, Codec};
+pub use batch::{Batch, Codec, Counts};
 pub use check::{Check, Checker, Depth};
 pub use error::{WireError, WireErrorKind};
 pub use event::{AttributeValue, LogRecord, Span, SpanStatus, TelemetryEvent};
