@@ -98,15 +98,22 @@ pub struct MetricEntry {
     pub records: u32,
 }
 
+/// Where one record is. One row instead of three columns: they are always read together, and each column is an allocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordAt {
+    /// Offset of the tag that opens the record.
+    pub start: u32,
+    /// The record's body, behind tag and length.
+    pub body: Range32,
+    /// The number of its scope.
+    pub scope: u32,
+}
+
 /// Columns of records in wire order: all of the same length, but for those that a signal has not, which are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    /// Offset of the tag that opens the record.
-    pub start: Vec<u32>,
-    /// The record's body, behind tag and length.
-    pub body: Vec<Range32>,
-    /// The number of its scope.
-    pub scope: Vec<u32>,
+    /// Where the record is.
+    pub at: Vec<RecordAt>,
     /// Data points: the number of the metric. Empty for other signals.
     pub metric: Vec<u32>,
     /// Spans and logs: trace id; zero where there is none. Empty for other signals.
@@ -123,15 +130,24 @@ pub struct Records {
     pub status: Vec<u8>,
 }
 
+/// Where one attribute is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttributeAt {
+    /// The whole field, from the tag that opens the `KeyValue` to its end.
+    pub field: Range32,
+    /// The key's bytes; empty where there is none.
+    pub key: Range32,
+    /// The body of the `AnyValue`; empty where there is none.
+    pub value: Range32,
+}
+
 /// Where the attributes of records are. Record `i` owns the entries `first[i] .. first[i + 1]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributeColumns {
     /// One more entry than there are records.
     pub first: Vec<u32>,
-    /// The key's bytes.
-    pub key: Vec<Range32>,
-    /// The body of the `AnyValue`; empty where there is none.
-    pub value: Vec<Range32>,
+    /// The attributes, record by record in wire order.
+    pub at: Vec<AttributeAt>,
 }
 
 /// What was remembered of a request. How much is there depends on the [`crate::Depth`] that was asked for.
@@ -160,9 +176,7 @@ impl Index {
         bytes(&self.resources)
             + bytes(&self.scopes)
             + bytes(&self.metrics)
-            + bytes(&records.start)
-            + bytes(&records.body)
-            + bytes(&records.scope)
+            + bytes(&records.at)
             + bytes(&records.metric)
             + bytes(&records.trace_id)
             + bytes(&records.span_id)
@@ -171,7 +185,6 @@ impl Index {
             + bytes(&records.kind)
             + bytes(&records.status)
             + bytes(&attributes.first)
-            + bytes(&attributes.key)
-            + bytes(&attributes.value)
+            + bytes(&attributes.at)
     }
 }
