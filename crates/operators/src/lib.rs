@@ -8,8 +8,10 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod limits;
 pub mod operator;
 pub mod pass;
+pub mod sample;
 
 pub use operator::{DropReason, Held, Operator, Output, StepContext};
 pub use pass::Pass;

@@ -1,0 +1,4 @@
+//! What the operators promise, against scripts, models and statistics.
+
+mod sampling;
+mod script;
