@@ -1,0 +1,159 @@
+//! `cargo xtask test`: one command that sets up what each suite needs, runs it, and says which suites ran, which were
+//! skipped and why.
+//!
+//! A skip is never silent: a suite that cannot run says why, a Rust test that returns early prints a line that begins
+//! with `skipped:`. With `CI=true` a skip that `ci/expected-skips` does not list, with a reason, is a failure.
+
+mod cargo_tests;
+mod examples;
+mod fuzz;
+mod run;
+mod sdk;
+mod skips;
+
+use std::time::{Duration, Instant};
+
+pub use cargo_tests::Libtest;
+pub use skips::Expected;
+
+/// What one suite did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that passed.
+    pub passed: u64,
+    /// Tests that failed; a suite that could not be built counts as one.
+    pub failed: u64,
+    /// Tests that did not run, or returned early: `(name, reason)`.
+    pub skipped: Vec<(String, String)>,
+    /// Why the suite as a whole did not run; its counts are 0 then.
+    pub not_run: Option<String>,
+}
+
+impl Tally {
+    fn not_run(reason: impl Into<String>) -> Self {
+        Self { not_run: Some(reason.into()), ..Self::default() }
+    }
+
+    fn one(passed: bool) -> Self {
+        Self { passed: u64::from(passed), failed: u64::from(!passed), ..Self::default() }
+    }
+
+    fn skips(&self) -> usize {
+        self.skipped.len() + usize::from(self.not_run.is_some())
+    }
+}
+
+/// A named group of tests.
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Tally,
+}
+
+const SUITES: [Suite; 8] = [
+    Suite { name: "tidy", about: "the house: layers, sizes, words, links, promises", run: cargo_tests::tidy },
+    Suite {
+        name: "rust",
+        about: "unit, property, integration and documentation tests",
+        run: cargo_tests::workspace,
+    },
+    Suite { name: "examples", about: "every example of every crate, run", run: examples::run },
+    Suite { name: "python", about: "OpenTelemetry SDK for Python through `aldis serve`", run: sdk::python },
+    Suite { name: "js", about: "OpenTelemetry SDK for JavaScript through `aldis serve`", run: sdk::js },
+    Suite { name: "go", about: "OpenTelemetry SDK for Go through `aldis serve`", run: sdk::go },
+    Suite {
+        name: "collector",
+        about: "OpenTelemetry Collector before and behind `aldis serve`",
+        run: sdk::collector,
+    },
+    Suite { name: "fuzz", about: "every fuzz target, from its corpus, for a bounded time", run: fuzz::run },
+];
+
+/// `cargo xtask test [--list | SUITE…]`. `Ok(false)` when a test failed.
+///
+/// # Errors
+/// A suite of that name does not exist, or `ci/expected-skips` cannot be read.
+pub fn command(args: &[&str]) -> Result<bool, String> {
+    if args == ["--list"] {
+        for suite in &SUITES {
+            println!("{:<10} {}", suite.name, suite.about);
+        }
+        return Ok(true);
+    }
+    if let Some(unknown) = args.iter().find(|arg| !SUITES.iter().any(|suite| suite.name == **arg)) {
+        let names: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+        return Err(format!("no suite is called {unknown:?}; there are {}", names.join(", ")));
+    }
+    let expected = Expected::read(&crate::root().join("ci/expected-skips"))?;
+    let chosen = SUITES.iter().filter(|suite| args.is_empty() || args.contains(&suite.name));
+    let mut done = Vec::new();
+    for suite in chosen {
+        println!("\n=== {}: {}", suite.name, suite.about);
+        let start = Instant::now();
+        let tally = (suite.run)();
+        done.push((suite.name, tally, start.elapsed()));
+    }
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    Ok(conclude(&done, &expected, in_ci))
+}
+
+/// Prints the table and the closing line; whether all is well.
+fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) -> bool {
+    println!("\n{:<10} {:>7} {:>7} {:>8} {:>8}", "suite", "passed", "failed", "skipped", "seconds");
+    let mut unexpected = Vec::new();
+    for (name, tally, took) in done {
+        let (skips, seconds) = (tally.skips(), took.as_secs_f64());
+        println!("{name:<10} {:>7} {:>7} {skips:>8} {seconds:>8.1}", tally.passed, tally.failed);
+        let whole = tally.not_run.iter().map(|reason| ((*name).to_owned(), reason.clone()));
+        for (test, reason) in
+            whole.chain(tally.skipped.iter().map(|(t, r)| (format!("{name}: {t}"), r.clone())))
+        {
+            println!("{:<10} skipped: {test}: {reason}", "");
+            if !expected.lists(&test) {
+                unexpected.push(test);
+            }
+        }
+    }
+    let failed: u64 = done.iter().map(|(_, tally, _)| tally.failed).sum();
+    let passed: u64 = done.iter().map(|(_, tally, _)| tally.passed).sum();
+    let skipped: usize = done.iter().map(|(_, tally, _)| tally.skips()).sum();
+    let forbidden = if in_ci { unexpected.len() } else { 0 };
+    if forbidden > 0 {
+        println!("\nskipped without a line in ci/expected-skips: {}", unexpected.join(", "));
+    }
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    failed == 0 && forbidden == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(tally: Tally, in_ci: bool) -> bool {
+        let expected = Expected::parse("fuzz: no nightly there\nrust: a::b: no data there\n").unwrap();
+        conclude(&[("rust", tally, Duration::ZERO)], &expected, in_ci)
+    }
+
+    #[test]
+    fn a_failure_fails_everywhere() {
+        assert!(!verdict(Tally::one(false), false));
+        assert!(verdict(Tally::one(true), true));
+    }
+
+    #[test]
+    fn an_unlisted_skip_fails_in_ci_only() {
+        let skipped = |name: &str| Tally { skipped: vec![(name.into(), "why".into())], ..Tally::one(true) };
+        assert!(verdict(skipped("c::d"), false));
+        assert!(!verdict(skipped("c::d"), true));
+        assert!(verdict(skipped("a::b"), true));
+        assert!(!verdict(Tally::not_run("no cargo"), true));
+    }
+
+    #[test]
+    fn suites_have_different_names_and_an_unknown_one_is_refused() {
+        for (number, suite) in SUITES.iter().enumerate() {
+            assert!(!SUITES[..number].iter().any(|other| other.name == suite.name), "{}", suite.name);
+        }
+        assert!(command(&["pyhton"]).unwrap_err().contains("python"));
+    }
+}

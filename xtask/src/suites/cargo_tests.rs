@@ -1,0 +1,129 @@
+//! The suites that `cargo test` runs, and the reading of what it prints.
+
+use super::Tally;
+use super::run::watched;
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for the build and the tests of the workspace on two cores.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+pub(super) fn tidy() -> Tally {
+    cargo_test(&["-p", "xtask"])
+}
+
+pub(super) fn workspace() -> Tally {
+    cargo_test(&["--workspace", "--exclude", "xtask"])
+}
+
+fn cargo_test(scope: &[&str]) -> Tally {
+    let mut command = Command::new("cargo");
+    // `--show-output` hands over what passing tests print: how a test says that it returned early.
+    command.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]);
+    let mut display = Libtest::default();
+    let ended = watched(&mut command, LIMIT, move |line| display.line(line));
+    let mut reading = Libtest::default();
+    for line in &ended.lines {
+        reading.line(line);
+    }
+    let mut tally = reading.tally;
+    // A crate that does not compile has no results, only an exit code.
+    if !ended.success && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    tally
+}
+
+/// Reads the output of libtest line by line.
+#[derive(Debug, Clone, Default)]
+pub struct Libtest {
+    tally: Tally,
+    in_successes: bool,
+    /// Tests of the binary being read that returned early.
+    early: u64,
+    test: String,
+}
+
+impl Libtest {
+    /// Takes a line; whether it is worth showing (what passing tests printed is not).
+    pub fn line(&mut self, line: &str) -> bool {
+        if line == "successes:" {
+            self.in_successes = true;
+        } else if line == "failures:" || line.starts_with("test result:") {
+            self.in_successes = false;
+        }
+        if let Some(result) = line.strip_prefix("test result:") {
+            // A test that returned early ended well, but it did not run.
+            self.tally.passed += count(result, " passed").saturating_sub(self.early);
+            self.early = 0;
+            self.tally.failed += count(result, " failed");
+        }
+        if let Some((name, rest)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
+        {
+            let reason = rest.strip_prefix(", ").unwrap_or("ignored without a reason");
+            self.tally.skipped.push((name.into(), reason.into()));
+        }
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            self.test = name.into();
+        }
+        if self.in_successes
+            && let Some(reason) = line.trim().strip_prefix("skipped:")
+        {
+            self.tally.skipped.push((self.test.clone(), reason.trim().into()));
+            self.early += 1;
+        }
+        !self.in_successes
+    }
+
+    /// What has been read so far. A test that said `skipped:` is not among the passed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+/// The number before a word, as in `12 passed`.
+fn count(line: &str, word: &str) -> u64 {
+    let before = line.split(word).next().unwrap_or_default();
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_ignored_tests_and_early_returns_are_counted() {
+        let output = "\
+running 4 tests
+test a::one ... ok
+test a::two ... ok
+test a::three ... ignored, needs root
+test a::four ... FAILED
+
+successes:
+
+---- a::two stdout ----
+skipped: the shared data is absent
+
+successes:
+    a::one
+    a::two
+
+failures:
+
+---- a::four stdout ----
+skipped: not a skip, it failed
+
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+        let mut libtest = Libtest::default();
+        let shown = output.lines().filter(|line| libtest.line(line)).count();
+        let tally = libtest.tally();
+        assert_eq!((tally.passed, tally.failed), (4, 1));
+        let skipped = [("a::three", "needs root"), ("a::two", "the shared data is absent")];
+        assert_eq!(tally.skipped, skipped.map(|(n, r)| (n.to_owned(), r.to_owned())));
+        assert_eq!(shown, output.lines().count() - 9, "what passing tests print is not shown");
+    }
+}

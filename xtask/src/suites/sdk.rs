@@ -1,0 +1,191 @@
+//! Real OpenTelemetry SDKs, and a real Collector, through `aldis serve`.
+//!
+//! `tests/sdk/driver.py` starts a receiver that records every id, `aldis serve` in front of it, and a client in some
+//! language; the ids that the client reports as sent and the ids that arrived must be the same.
+
+use super::Tally;
+use super::run::{answer, watched};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time to fetch or build what a suite needs.
+const SET_UP_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// Longest time for one suite's tests.
+const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+pub(super) fn python() -> Tally {
+    suite("python", |tools| Ok(vec![tools.python.clone(), here("python/client.py")]))
+}
+
+pub(super) fn js() -> Tally {
+    suite("js", |_| {
+        require("node", &["--version"])?;
+        // npm writes beside the manifest: work on a copy.
+        let folder = work_dir()?.join("js");
+        std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+        for file in ["package.json", "package-lock.json", "client.mjs"] {
+            let from = sources().join("js").join(file);
+            std::fs::copy(&from, folder.join(file)).map_err(|e| format!("{}: {e}", from.display()))?;
+        }
+        let stamp = std::fs::read_to_string(folder.join("package-lock.json")).unwrap_or_default();
+        set_up_once(&folder.join("installed"), &stamp, || {
+            set_up(Command::new("npm").args(["ci", "--silent", "--prefix"]).arg(&folder))
+        })?;
+        Ok(vec!["node".into(), folder.join("client.mjs").display().to_string()])
+    })
+}
+
+pub(super) fn go() -> Tally {
+    suite("go", |_| {
+        require("go", &["version"])?;
+        let binary = work_dir()?.join("go-client");
+        set_up(
+            Command::new("go")
+                .args(["build", "-C"])
+                .arg(sources().join("go"))
+                .arg("-o")
+                .arg(&binary)
+                .arg("."),
+        )?;
+        Ok(vec![binary.display().to_string()])
+    })
+}
+
+pub(super) fn collector() -> Tally {
+    suite("collector", |tools| {
+        let binary = crate::peers::binary();
+        if !binary.exists() {
+            return Err("the Collector is not built: `cargo xtask peers`".into());
+        }
+        let collector = format!("--collector={}", binary.display());
+        Ok(vec![collector, tools.python.clone(), here("python/client.py")])
+    })
+}
+
+/// What every suite needs.
+struct Tools {
+    python: String,
+    aldis: PathBuf,
+}
+
+/// Sets up, then runs the driver with the client's command line.
+fn suite(name: &str, client: impl FnOnce(&Tools) -> Result<Vec<String>, String>) -> Tally {
+    if name != "collector" && !sources().join(name).exists() {
+        return Tally::not_run(format!("there is no client in tests/sdk/{name}"));
+    }
+    let tools = match tools() {
+        Ok(tools) => tools,
+        Err(SetUp::Missing(reason)) => return Tally::not_run(reason),
+        Err(SetUp::Broken) => return Tally::one(false),
+    };
+    let (options, client): (Vec<String>, Vec<String>) = match client(&tools) {
+        Ok(line) => line.into_iter().partition(|word| word.starts_with("--")),
+        Err(reason) => return Tally::not_run(reason),
+    };
+    let mut driver = Command::new(&tools.python);
+    driver
+        .arg("-u")
+        .arg(here("driver.py"))
+        .arg("--aldis")
+        .arg(&tools.aldis)
+        .args(options)
+        .arg("--")
+        .args(client);
+    let ended = watched(&mut driver, TEST_LIMIT, |_| true);
+    let mut tally = closing_line(&ended.lines).unwrap_or_default();
+    if !ended.success && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    tally
+}
+
+/// Why a suite cannot start.
+enum SetUp {
+    /// Something that this machine does not have.
+    Missing(String),
+    /// Our own code does not build.
+    Broken,
+}
+
+fn tools() -> Result<Tools, SetUp> {
+    let python = venv().map_err(SetUp::Missing)?;
+    let built =
+        watched(Command::new("cargo").args(["build", "--quiet", "-p", "aldis"]), SET_UP_LIMIT, |_| true);
+    let aldis = crate::target_dir().join("debug/aldis");
+    if built.success { Ok(Tools { python, aldis }) } else { Err(SetUp::Broken) }
+}
+
+/// A virtual environment with the pinned packages; the path of its interpreter.
+fn venv() -> Result<String, String> {
+    require("python3", &["--version"])?;
+    let folder = work_dir()?.join("venv");
+    let python = folder.join("bin/python").display().to_string();
+    let requirements = sources().join("python/requirements.txt");
+    let pinned =
+        std::fs::read_to_string(&requirements).map_err(|e| format!("{}: {e}", requirements.display()))?;
+    set_up_once(&folder.join("installed"), &pinned, || {
+        set_up(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        set_up(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements))
+    })?;
+    Ok(python)
+}
+
+/// Does the work unless the stamp file says that it was done for the same input.
+fn set_up_once(stamp: &Path, input: &str, work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    if std::fs::read_to_string(stamp).is_ok_and(|done| done == input) {
+        return Ok(());
+    }
+    work()?;
+    std::fs::write(stamp, input).map_err(|e| format!("{}: {e}", stamp.display()))
+}
+
+fn set_up(command: &mut Command) -> Result<(), String> {
+    let line = format!("{command:?}");
+    if watched(command, SET_UP_LIMIT, |_| true).success {
+        Ok(())
+    } else {
+        Err(format!("set-up failed: {line}"))
+    }
+}
+
+fn require(program: &str, args: &[&str]) -> Result<(), String> {
+    answer(Command::new(program).args(args)).map(drop).ok_or_else(|| format!("there is no {program}"))
+}
+
+fn sources() -> PathBuf {
+    crate::root().join("tests/sdk")
+}
+
+fn here(path: &str) -> String {
+    sources().join(path).display().to_string()
+}
+
+fn work_dir() -> Result<PathBuf, String> {
+    let folder = crate::target_dir().join("sdk");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Reads `N passed, M failed, K skipped`, the last line of a driver; `skipped: name: reason` lines before it name them.
+fn closing_line(lines: &[String]) -> Option<Tally> {
+    let last = lines.iter().rev().find(|line| line.contains(" passed, "))?;
+    let mut numbers = last.split(", ").map(|part| part.split(' ').next().and_then(|n| n.parse().ok()));
+    let (passed, failed) = (numbers.next()??, numbers.next()??);
+    let skipped = lines.iter().filter_map(|line| line.strip_prefix("skipped: ")?.split_once(": "));
+    let skipped = skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect();
+    Some(Tally { passed, failed, skipped, not_run: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_is_read() {
+        let lines = ["x ... ok", "skipped: grpc zstd: this SDK has none", "3 passed, 1 failed, 1 skipped"];
+        let tally = closing_line(&lines.map(str::to_owned)).unwrap();
+        assert_eq!((tally.passed, tally.failed, tally.skips()), (3, 1, 1));
+        assert_eq!(closing_line(&["nothing".to_owned()]), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! Promises: `docs/promises.toml` lists every public promise with the test that shows it, and the test is there.
+//!
+//! ```toml
+//! [[promise]]
+//! kind = "setting"                       # name | setting | command | flag
+//! names = ["processors.batch.timeout"]   # `names` share one test
+//! test = "crates/engine/tests/it/batch.rs::timeout_is_a_maximum"
+//! ```
+//! `test` is a file and a function in it that carries a test attribute, or a whole example or script (no `::`). The
+//! file must name what is promised: its last segment (`timeout`, `--config`, `with_batch_size`).
+//!
+//! That no setting, command or flag is missing from the list needs the engine's own tables: [`missing`], called by the
+//! test `surface`.
+
+use super::{Finding, Tree};
+
+/// Where the promises are.
+pub const LIST: &str = "docs/promises.toml";
+
+const KINDS: [&str; 4] = ["name", "setting", "command", "flag"];
+
+/// One line of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// `name`, `setting`, `command` or `flag`.
+    pub kind: String,
+    /// What is promised.
+    pub name: String,
+    /// `file::function`, or a file.
+    pub test: String,
+}
+
+/// Reads the list.
+///
+/// # Errors
+/// It is not TOML of the shape above; the message says where.
+pub fn parse(text: &str) -> Result<Vec<Promise>, String> {
+    let table: toml::Table = text.parse().map_err(|e| format!("is not TOML: {e}"))?;
+    let mut promises = Vec::new();
+    let rows = table.get("promise").and_then(toml::Value::as_array);
+    for (number, row) in rows.into_iter().flatten().enumerate() {
+        let text = |key: &str| row.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+        let wrong = |what: &str| format!("promise {}: {what}", number + 1);
+        let kind = text("kind")
+            .filter(|kind| KINDS.contains(&kind.as_str()))
+            .ok_or_else(|| wrong(&format!("`kind` must be one of {}", KINDS.join(", "))))?;
+        let test = text("test").ok_or_else(|| wrong("`test` is missing"))?;
+        let names =
+            row.get("names").and_then(toml::Value::as_array).ok_or_else(|| wrong("`names` is missing"))?;
+        for name in names {
+            let name = name.as_str().ok_or_else(|| wrong("a name is not text"))?.to_owned();
+            promises.push(Promise { kind: kind.clone(), name, test: test.clone() });
+        }
+    }
+    Ok(promises)
+}
+
+/// Every promise has its test, and is made once.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let Some(text) = tree.text(LIST) else { return vec![Finding::new(LIST, "is missing")] };
+    let promises = match parse(text) {
+        Ok(promises) => promises,
+        Err(message) => return vec![Finding::new(LIST, message)],
+    };
+    let mut findings = Vec::new();
+    for (number, promise) in promises.iter().enumerate() {
+        if promises[..number].iter().any(|other| (&other.kind, &other.name) == (&promise.kind, &promise.name))
+        {
+            findings
+                .push(Finding::new(LIST, format!("{} `{}` is promised twice", promise.kind, promise.name)));
+        }
+        if let Some(problem) = unproven(tree, promise) {
+            findings.push(Finding::new(LIST, format!("{} `{}`: {problem}", promise.kind, promise.name)));
+        }
+    }
+    findings
+}
+
+/// What is wrong with a promise's test.
+fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
+    let (path, function) = match promise.test.split_once("::") {
+        Some((path, function)) => (path, Some(function)),
+        None => (promise.test.as_str(), None),
+    };
+    let Some(text) = tree.text(path) else { return Some(format!("there is no file {path}")) };
+    let subject = promise.name.rsplit(['.', ':', ' ']).next().unwrap_or(&promise.name);
+    if !text.contains(subject) {
+        return Some(format!("{path} does not mention `{subject}`"));
+    }
+    let Some(function) = function else {
+        let runs_whole = path.contains("/examples/") || path.starts_with("tests/");
+        return (!runs_whole).then(|| format!("{path}: name the test function, `{path}::name`"));
+    };
+    (!is_test(text, function)).then(|| format!("{path} has no test `{function}`"))
+}
+
+/// Whether `fn name` stands in the text below a test attribute: `#[test]`, `#[tokio::test]`; in a `proptest!` block too.
+fn is_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let head = |line: &str| {
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        line.strip_prefix("fn ")
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('('))
+    };
+    lines.iter().position(|line| head(line)).is_some_and(|at| {
+        let above = lines[..at].iter().rev();
+        let mut attributes = above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        attributes.any(|line| *line == "#[test]" || line.contains("::test]") || line.contains("::test("))
+    })
+}
+
+/// What the programs offer that the list does not promise. `kind` is one of the kinds, `offered` their names.
+pub fn missing(promises: &[Promise], kind: &str, offered: &[String]) -> Vec<Finding> {
+    let promised = |name: &String| promises.iter().any(|p| p.kind == kind && p.name == *name);
+    offered
+        .iter()
+        .filter(|name| !promised(name))
+        .map(|name| {
+            Finding::new(LIST, format!("{kind} `{name}` is in no row: add it with the test that shows it"))
+        })
+        .collect()
+}
+
+/// What the list promises that the programs do not offer.
+pub fn unkept(promises: &[Promise], kind: &str, offered: &[String]) -> Vec<Finding> {
+    let kept = |promise: &&Promise| promise.kind != kind || offered.contains(&promise.name);
+    promises
+        .iter()
+        .filter(|promise| !kept(promise))
+        .map(|promise| {
+            Finding::new(LIST, format!("{kind} `{}` does not exist: take the row out", promise.name))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEST: (&str, &str) = (
+        "crates/a/tests/it/batch.rs",
+        "// timeout\n#[test]\nfn it_waits() {}\n\nfn driver() {}\n#[tokio::test]\n// Why.\nasync fn later() {}\n",
+    );
+
+    fn findings(kind: &str, names: &str, test: &str) -> Vec<String> {
+        let list = format!("[[promise]]\nkind = \"{kind}\"\nnames = {names}\ntest = \"{test}\"\n");
+        check(&Tree::of(&[(LIST, &list), TEST, ("crates/a/examples/x.rs", "with_timeout timeout")]))
+            .into_iter()
+            .map(|f| f.message)
+            .collect()
+    }
+
+    #[test]
+    fn a_promise_with_its_test_passes() {
+        let none: [&str; 0] = [];
+        assert_eq!(
+            findings("setting", "['processors.batch.timeout']", "crates/a/tests/it/batch.rs::it_waits"),
+            none
+        );
+        assert_eq!(
+            findings("setting", "['processors.batch.timeout']", "crates/a/tests/it/batch.rs::later"),
+            none
+        );
+        assert_eq!(findings("name", "['Builder::with_timeout']", "crates/a/examples/x.rs"), none);
+    }
+
+    #[test]
+    fn a_promise_without_its_test_fails() {
+        let cases = [
+            ("setting", "['b.timeout']", "crates/a/tests/it/gone.rs::x", "no file"),
+            ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs::gone", "no test"),
+            ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs::driver", "no test"),
+            ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs", "name the test function"),
+            ("setting", "['b.size']", "crates/a/tests/it/batch.rs::it_waits", "does not mention `size`"),
+            ("setting", "['b.timeout', 'b.timeout']", "crates/a/tests/it/batch.rs::it_waits", "twice"),
+            ("wish", "['b.timeout']", "crates/a/tests/it/batch.rs::it_waits", "`kind` must be"),
+        ];
+        for (kind, names, test, expected) in cases {
+            let messages = findings(kind, names, test);
+            assert!(messages.len() == 1 && messages[0].contains(expected), "{expected}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn an_offer_without_a_promise_and_a_promise_without_an_offer_fail() {
+        let promise =
+            |kind: &str, name: &str| Promise { kind: kind.into(), name: name.into(), test: String::new() };
+        let promises =
+            [promise("flag", "serve --config"), promise("flag", "serve --gone"), promise("name", "x")];
+        let offered = ["serve --config".to_owned(), "serve --new".to_owned()];
+        assert_eq!(missing(&promises, "flag", &offered).len(), 1);
+        assert_eq!(unkept(&promises, "flag", &offered).len(), 1);
+    }
+}
