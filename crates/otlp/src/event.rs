@@ -1,4 +1,50 @@
 //! Telemetry as plain Rust values, and how it becomes OTLP.
+//!
+//! A [`TelemetryEvent`] is what a program states; [`RequestBuilder`] turns many of them into one checked and indexed
+//! [`crate::Batch`] without reading back what it wrote; `from_view` reads one back.
+//!
+//! ```
+//! use otlp::event::{RequestBuilder, Span};
+//! use otlp::{AttributeValue, Depth, Signal};
+//!
+//! let mut builder = RequestBuilder::new(Signal::Traces, Depth::Records);
+//! builder.push_span(&Span {
+//!     name: "GET /cart".into(),
+//!     trace_id: "trace-123".into(),
+//!     attributes: vec![("service.name".into(), AttributeValue::String("shop".into()))],
+//!     start_time_ns: 1_000,
+//!     duration_ns: 250,
+//!     ..Span::default()
+//! })?;
+//! let batch = builder.finish();
+//! assert_eq!(batch.len(), 1);
+//! assert_eq!(batch.index().records.end_ns, [1_250]);
+//! # Ok::<(), otlp::event::PushError>(())
+//! ```
+
+mod builder;
+mod framed;
+mod ids;
+mod log;
+mod metric;
+mod span;
+mod value;
+
+pub use builder::{PushError, RequestBuilder};
+pub use ids::{PARENT_SPAN_ID_TEXT, SPAN_ID_TEXT, TRACE_ID_TEXT};
+pub use log::encode_log;
+pub use metric::{HistogramData, Metric, MetricData, Number, Temporality};
+pub use span::encode_span;
+pub use value::encode_value;
+
+/// The attribute that names the service. It describes the resource, so it is moved there; the first one counts if it is text.
+pub const SERVICE_NAME: &str = "service.name";
+
+/// The attribute that becomes a span's kind: `internal`, `server`, `client`, `producer` or `consumer`, in any case. Other
+/// values stay an attribute, and the kind is then `internal`, the default.
+pub const SPAN_KIND: &str = "span.kind";
+
+use crate::Signal;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +77,12 @@ pub enum SpanStatus {
     Error,
 }
 
-/// A span as a program states it. `service.name` and `span.kind` are taken from the attributes.
+/// A span as a program states it.
+///
+/// - Ids: hexadecimal digits of the full length are taken as they are. Any other text is hashed ([`crate::TraceId::from_text`])
+///   and kept as attribute ([`TRACE_ID_TEXT`], …). An empty text, like all zeros, is no id.
+/// - The attributes [`SERVICE_NAME`] and [`SPAN_KIND`] become the resource's and the span's own fields.
+/// - Start and end go on the wire. Where the end is zero it is the start plus `duration_ns`; otherwise the duration is not used.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
     /// The operation.
@@ -81,4 +132,38 @@ pub enum TelemetryEvent {
     Span(Span),
     /// A log record.
     Log(LogRecord),
+    /// One data point of a metric.
+    Metric(Metric),
 }
+
+impl TelemetryEvent {
+    /// The signal that carries it.
+    pub fn signal(&self) -> Signal {
+        match self {
+            TelemetryEvent::Span(_) => Signal::Traces,
+            TelemetryEvent::Log(_) => Signal::Logs,
+            TelemetryEvent::Metric(_) => Signal::Metrics,
+        }
+    }
+}
+
+impl From<Span> for TelemetryEvent {
+    fn from(span: Span) -> Self {
+        TelemetryEvent::Span(span)
+    }
+}
+
+impl From<LogRecord> for TelemetryEvent {
+    fn from(log: LogRecord) -> Self {
+        TelemetryEvent::Log(log)
+    }
+}
+
+impl From<Metric> for TelemetryEvent {
+    fn from(metric: Metric) -> Self {
+        TelemetryEvent::Metric(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,12 @@ impl Range32 {
         self.start == self.end
     }
 
+    /// The same bytes after they moved `by` bytes towards the end.
+    #[inline]
+    pub(crate) fn moved(self, by: u32) -> Self {
+        Range32 { start: self.start + by, end: self.end + by }
+    }
+
     /// As a slice index.
     pub fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize

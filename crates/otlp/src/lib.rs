@@ -19,6 +19,7 @@ pub mod id;
 pub mod index;
 pub mod limits;
 pub mod merge;
+mod put;
 pub mod signal;
 pub mod split;
 pub mod view;

@@ -1,0 +1,454 @@
+//! What is written says what was meant: prost reads it.
+
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+    trace::v1::ExportTraceServiceRequest,
+};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList, any_value};
+use opentelemetry_proto::tonic::{logs, metrics, trace};
+use proptest::prelude::*;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::limits::MAX_EVENT_VALUE_DEPTH;
+use crate::{Depth, TraceId};
+
+fn any(value: &AttributeValue) -> AnyValue {
+    use any_value::Value;
+    AnyValue {
+        value: Some(match value {
+            AttributeValue::String(text) => Value::StringValue(text.clone()),
+            AttributeValue::Int(number) => Value::IntValue(*number),
+            AttributeValue::Double(number) => Value::DoubleValue(*number),
+            AttributeValue::Bool(yes) => Value::BoolValue(*yes),
+            AttributeValue::Bytes(bytes) => Value::BytesValue(bytes.clone()),
+            AttributeValue::Array(items) => {
+                Value::ArrayValue(ArrayValue { values: items.iter().map(any).collect() })
+            }
+            AttributeValue::Map(entries) => Value::KvlistValue(KeyValueList { values: pairs(entries) }),
+        }),
+    }
+}
+
+fn pairs(entries: &[(String, AttributeValue)]) -> Vec<KeyValue> {
+    entries.iter().map(|(key, value)| pair(key, any(value))).collect()
+}
+
+fn pair(key: &str, value: AnyValue) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::String(value.to_owned())
+}
+
+/// The id on the wire, and the attribute that keeps its text.
+fn id(from: &str, len: usize, name: &str) -> (Vec<u8>, Option<KeyValue>) {
+    let digits: Option<Vec<u8>> = (from.len() == 2 * len && from.is_ascii())
+        .then(|| (0..len).map(|i| u8::from_str_radix(&from[2 * i..2 * i + 2], 16).ok()).collect())
+        .flatten();
+    match digits {
+        Some(digits) if digits.iter().all(|byte| *byte == 0) => (vec![], None),
+        Some(digits) => (digits, None),
+        None if from.is_empty() => (vec![], None),
+        None => (Sha256::digest(from)[..len].to_vec(), Some(pair(name, any(&text(from))))),
+    }
+}
+
+/// What is left for the record once the service has gone to the resource.
+fn without_service(attributes: &[(String, AttributeValue)]) -> (String, Vec<(String, AttributeValue)>) {
+    let mut rest = attributes.to_vec();
+    let at = rest
+        .iter()
+        .position(|(key, value)| key == "service.name" && matches!(value, AttributeValue::String(_)));
+    match at.map(|at| rest.remove(at)) {
+        Some((_, AttributeValue::String(service))) => (service, rest),
+        _ => (String::new(), rest),
+    }
+}
+
+fn expected_span(span: &Span) -> (String, trace::v1::Span) {
+    let (service, mut attributes) = without_service(&span.attributes);
+    let words = ["internal", "server", "client", "producer", "consumer"];
+    let kind_of = |value: &AttributeValue| match value {
+        AttributeValue::String(word) => words.iter().position(|known| *known == word.to_ascii_lowercase()),
+        _ => None,
+    };
+    let at = attributes.iter().position(|(key, value)| key == "span.kind" && kind_of(value).is_some());
+    let kind = at.and_then(|at| kind_of(&attributes.remove(at).1)).unwrap_or(0) as i32 + 1;
+    let (trace_id, trace_text) = id(&span.trace_id, 16, "aldis.trace_id.text");
+    let (span_id, span_text) = id(&span.span_id, 8, "aldis.span_id.text");
+    let (parent_span_id, parent_text) =
+        id(span.parent_span_id.as_deref().unwrap_or(""), 8, "aldis.parent_span_id.text");
+    let mut attributes = pairs(&attributes);
+    attributes.extend([trace_text, span_text, parent_text].into_iter().flatten());
+    let code = match span.status {
+        SpanStatus::Unset => None,
+        SpanStatus::Ok => Some(1),
+        SpanStatus::Error => Some(2),
+    };
+    let expected = trace::v1::Span {
+        trace_id,
+        span_id,
+        parent_span_id,
+        name: span.name.clone(),
+        kind,
+        start_time_unix_nano: span.start_time_ns,
+        end_time_unix_nano: match span.end_time_ns {
+            0 => span.start_time_ns.saturating_add(span.duration_ns),
+            end => end,
+        },
+        attributes,
+        status: code.map(|code| trace::v1::Status { code, ..Default::default() }),
+        ..Default::default()
+    };
+    (service, expected)
+}
+
+fn expected_log(log: &LogRecord) -> (String, logs::v1::LogRecord) {
+    let (service, attributes) = without_service(&log.attributes);
+    let (trace_id, trace_text) = id(log.trace_id.as_deref().unwrap_or(""), 16, "aldis.trace_id.text");
+    let (span_id, span_text) = id(log.span_id.as_deref().unwrap_or(""), 8, "aldis.span_id.text");
+    let mut attributes = pairs(&attributes);
+    attributes.extend([trace_text, span_text].into_iter().flatten());
+    let expected = logs::v1::LogRecord {
+        time_unix_nano: log.time_ns,
+        observed_time_unix_nano: log.time_ns,
+        severity_number: log.severity_number.into(),
+        severity_text: log.severity_text.clone(),
+        body: log.body.as_ref().map(any),
+        attributes,
+        trace_id,
+        span_id,
+        ..Default::default()
+    };
+    (service, expected)
+}
+
+pub(crate) fn arb_value() -> impl Strategy<Value = AttributeValue> {
+    let leaf = prop_oneof![
+        ".{0,8}".prop_map(AttributeValue::String),
+        any_i64().prop_map(AttributeValue::Int),
+        (-1e9..1e9f64).prop_map(AttributeValue::Double),
+        proptest::bool::ANY.prop_map(AttributeValue::Bool),
+        proptest::collection::vec(0..=255u8, 0..200).prop_map(AttributeValue::Bytes),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(AttributeValue::Array),
+            proptest::collection::vec(("[a-z]{0,4}", inner), 0..4).prop_map(AttributeValue::Map),
+        ]
+    })
+}
+
+fn any_i64() -> impl Strategy<Value = i64> {
+    prop_oneof![proptest::num::i64::ANY, -3..300i64]
+}
+
+fn arb_attributes() -> impl Strategy<Value = Vec<(String, AttributeValue)>> {
+    let entry = prop_oneof![
+        4 => ("[a-z.]{0,12}", arb_value()),
+        1 => (Just("service.name".to_owned()), prop_oneof!["(cart|shop|)".prop_map(AttributeValue::String), arb_value()]),
+        1 => (Just("span.kind".to_owned()), prop_oneof!["(SERVER|client|Internal|other)".prop_map(AttributeValue::String), arb_value()]),
+        1 => (Just(TRACE_ID_TEXT.to_owned()), "(trace-123|x)".prop_map(AttributeValue::String)),
+    ];
+    proptest::collection::vec(entry, 0..6)
+}
+
+fn arb_id(digits: usize) -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => proptest::string::string_regex(&format!("[0-9a-fA-F]{{{digits}}}")).expect("a pattern"),
+        1 => Just("0".repeat(digits)),
+        1 => Just("trace-123".to_owned()),
+        1 => Just(String::new()),
+        1 => proptest::string::string_regex(&format!("[0-9a-gé]{{{digits}}}")).expect("a pattern"),
+        1 => ".{0,40}",
+    ]
+}
+
+pub(crate) fn arb_span() -> impl Strategy<Value = Span> {
+    let times = (0..=u64::MAX, prop_oneof![Just(0), 0..=u64::MAX], prop_oneof![Just(0), 0..=u64::MAX]);
+    let status = prop_oneof![Just(SpanStatus::Unset), Just(SpanStatus::Ok), Just(SpanStatus::Error)];
+    let ids = (arb_id(32), arb_id(16), proptest::option::of(arb_id(16)));
+    (".{0,20}", ids, arb_attributes(), times, status).prop_map(|(name, ids, attributes, times, status)| {
+        Span {
+            name,
+            trace_id: ids.0,
+            span_id: ids.1,
+            parent_span_id: ids.2,
+            attributes,
+            start_time_ns: times.0,
+            end_time_ns: times.1,
+            duration_ns: times.2,
+            status,
+        }
+    })
+}
+
+pub(crate) fn arb_log() -> impl Strategy<Value = LogRecord> {
+    let ids = (proptest::option::of(arb_id(32)), proptest::option::of(arb_id(16)));
+    let time = prop_oneof![Just(0), 0..=u64::MAX];
+    let body = proptest::option::of(arb_value());
+    (time, 0..=24u8, "[A-Z]{0,5}", body, arb_attributes(), ids).prop_map(
+        |(time_ns, severity_number, severity_text, body, attributes, ids)| LogRecord {
+            time_ns,
+            severity_number,
+            severity_text,
+            body,
+            attributes,
+            trace_id: ids.0,
+            span_id: ids.1,
+        },
+    )
+}
+
+fn arb_metric() -> impl Strategy<Value = Metric> {
+    let number = prop_oneof![any_i64().prop_map(Number::Int), (-1e9..1e9f64).prop_map(Number::Double)];
+    let temporality = prop_oneof![Just(Temporality::Delta), Just(Temporality::Cumulative)];
+    let histogram = proptest::collection::vec(-10.0..10.0f64, 0..5)
+        .prop_map(|values| HistogramData::of(&[-1.0, 2.0], &values));
+    let data = prop_oneof![
+        number.clone().prop_map(MetricData::Gauge),
+        (number, proptest::bool::ANY, temporality.clone())
+            .prop_map(|(value, monotonic, temporality)| MetricData::Sum { value, monotonic, temporality }),
+        (histogram, temporality)
+            .prop_map(|(histogram, temporality)| MetricData::Histogram { histogram, temporality }),
+    ];
+    ("(a|b|)", "(1|s|)", data, arb_attributes(), prop_oneof![Just(0), 0..=u64::MAX], 0..=u64::MAX).prop_map(
+        |(name, unit, data, attributes, start_time_ns, time_ns)| Metric {
+            name,
+            unit,
+            description: String::new(),
+            data,
+            attributes,
+            start_time_ns,
+            time_ns,
+        },
+    )
+}
+
+/// Groups as the builder promises: services in order of first appearance.
+fn by_service<T>(items: impl IntoIterator<Item = (String, T)>) -> Vec<(String, Vec<T>)> {
+    let mut groups: Vec<(String, Vec<T>)> = Vec::new();
+    for (service, item) in items {
+        match groups.iter_mut().find(|(name, _)| *name == service) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((service, vec![item])),
+        }
+    }
+    groups
+}
+
+fn service_of(attributes: Option<&[KeyValue]>) -> String {
+    match attributes {
+        None => String::new(),
+        Some(
+            [
+                KeyValue {
+                    key,
+                    value: Some(AnyValue { value: Some(any_value::Value::StringValue(name)) }),
+                    ..
+                },
+            ],
+        ) if key == "service.name" => name.clone(),
+        Some(other) => panic!("not a service: {other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_request_of_spans_says_what_was_pushed(spans in proptest::collection::vec(arb_span(), 0..12)) {
+        let mut builder = RequestBuilder::new(Signal::Traces, Depth::Counts);
+        for span in &spans {
+            builder.push_span(span).expect("room");
+        }
+        let bound = builder.byte_len();
+        let batch = builder.finish();
+        prop_assert_eq!(batch.len(), spans.len());
+        prop_assert!(batch.raw().len() <= bound);
+        let request = ExportTraceServiceRequest::decode(batch.raw().clone()).expect("well-formed");
+        let got: Vec<_> = request.resource_spans.into_iter().map(|mut group| {
+            prop_assert_eq!(group.scope_spans.len(), 1);
+            let scope = group.scope_spans.remove(0);
+            prop_assert_eq!(scope.scope.expect("a scope").name, "aldis");
+            Ok((service_of(group.resource.as_ref().map(|resource| &resource.attributes[..])), scope.spans))
+        }).collect::<Result<_, _>>()?;
+        prop_assert_eq!(got, by_service(spans.iter().map(expected_span)));
+    }
+
+    #[test]
+    fn a_request_of_logs_says_what_was_pushed(logs in proptest::collection::vec(arb_log(), 0..12)) {
+        let mut builder = RequestBuilder::new(Signal::Logs, Depth::Counts);
+        for log in &logs {
+            builder.push(&log.clone().into()).expect("room");
+        }
+        let batch = builder.finish();
+        let request = ExportLogsServiceRequest::decode(batch.raw().clone()).expect("well-formed");
+        let got: Vec<_> = request.resource_logs.into_iter().map(|mut group| {
+            let scope = group.scope_logs.remove(0);
+            (service_of(group.resource.as_ref().map(|resource| &resource.attributes[..])), scope.log_records)
+        }).collect();
+        prop_assert_eq!(got, by_service(logs.iter().map(expected_log)));
+    }
+
+    #[test]
+    fn a_request_of_points_says_what_was_pushed(points in proptest::collection::vec(arb_metric(), 0..12)) {
+        let mut builder = RequestBuilder::new(Signal::Metrics, Depth::Counts);
+        for point in &points {
+            builder.push_metric(point).expect("room");
+        }
+        let bound = builder.byte_len();
+        let batch = builder.finish();
+        prop_assert!(batch.raw().len() <= bound);
+        let request = ExportMetricsServiceRequest::decode(batch.raw().clone()).expect("well-formed");
+        let got: Vec<_> = request.resource_metrics.into_iter().map(|mut group| {
+            let scope = group.scope_metrics.remove(0);
+            (service_of(group.resource.as_ref().map(|resource| &resource.attributes[..])), scope.metrics)
+        }).collect();
+        let expected: Vec<_> = by_service(points.iter().map(expected_point))
+            .into_iter()
+            .map(|(service, points)| (service, merged_metrics(points)))
+            .collect();
+        prop_assert_eq!(got, expected);
+    }
+}
+
+/// A metric of one point.
+fn expected_point(point: &Metric) -> (String, metrics::v1::Metric) {
+    use metrics::v1::{
+        Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum, metric, number_data_point,
+    };
+    let (service, attributes) = without_service(&point.attributes);
+    let number = |value: &Number| NumberDataPoint {
+        attributes: pairs(&attributes),
+        start_time_unix_nano: point.start_time_ns,
+        time_unix_nano: point.time_ns,
+        value: Some(match value {
+            Number::Int(number) => number_data_point::Value::AsInt(*number),
+            Number::Double(number) => number_data_point::Value::AsDouble(*number),
+        }),
+        ..Default::default()
+    };
+    let wire = |temporality: &Temporality| if *temporality == Temporality::Delta { 1 } else { 2 };
+    let data = match &point.data {
+        MetricData::Gauge(value) => metric::Data::Gauge(Gauge { data_points: vec![number(value)] }),
+        MetricData::Sum { value, monotonic, temporality } => metric::Data::Sum(Sum {
+            data_points: vec![number(value)],
+            aggregation_temporality: wire(temporality),
+            is_monotonic: *monotonic,
+        }),
+        MetricData::Histogram { histogram, temporality } => metric::Data::Histogram(Histogram {
+            data_points: vec![HistogramDataPoint {
+                attributes: pairs(&attributes),
+                start_time_unix_nano: point.start_time_ns,
+                time_unix_nano: point.time_ns,
+                count: histogram.count,
+                sum: Some(histogram.sum),
+                bucket_counts: histogram.counts.clone(),
+                explicit_bounds: histogram.bounds.clone(),
+                min: histogram.min_max.map(|(min, _)| min),
+                max: histogram.min_max.map(|(_, max)| max),
+                ..Default::default()
+            }],
+            aggregation_temporality: wire(temporality),
+        }),
+    };
+    let metric = metrics::v1::Metric {
+        name: point.name.clone(),
+        description: point.description.clone(),
+        unit: point.unit.clone(),
+        data: Some(data),
+        ..Default::default()
+    };
+    (service, metric)
+}
+
+/// Points of the same metric under one metric, in order of first appearance.
+fn merged_metrics(points: Vec<metrics::v1::Metric>) -> Vec<metrics::v1::Metric> {
+    use metrics::v1::metric::Data;
+    let mut merged: Vec<metrics::v1::Metric> = Vec::new();
+    for mut point in points {
+        let same = merged.iter_mut().find(|metric| {
+            metric.name == point.name
+                && metric.unit == point.unit
+                && metric.description == point.description
+                && match (metric.data.as_ref(), point.data.as_ref()) {
+                    (Some(Data::Gauge(_)), Some(Data::Gauge(_))) => true,
+                    (Some(Data::Sum(a)), Some(Data::Sum(b))) => {
+                        (a.is_monotonic, a.aggregation_temporality)
+                            == (b.is_monotonic, b.aggregation_temporality)
+                    }
+                    (Some(Data::Histogram(a)), Some(Data::Histogram(b))) => {
+                        a.aggregation_temporality == b.aggregation_temporality
+                    }
+                    _ => false,
+                }
+        });
+        let Some(same) = same else {
+            merged.push(point);
+            continue;
+        };
+        match (same.data.as_mut(), point.data.take()) {
+            (Some(Data::Gauge(a)), Some(Data::Gauge(b))) => a.data_points.extend(b.data_points),
+            (Some(Data::Sum(a)), Some(Data::Sum(b))) => a.data_points.extend(b.data_points),
+            (Some(Data::Histogram(a)), Some(Data::Histogram(b))) => a.data_points.extend(b.data_points),
+            _ => unreachable!("compared above"),
+        }
+    }
+    merged
+}
+
+#[test]
+fn wrong_ids_are_hashed_and_kept_as_text() {
+    let span = Span { trace_id: "trace-123".into(), span_id: "g".repeat(16), ..Span::default() };
+    let mut body = Vec::new();
+    encode_span(&span, &mut body);
+    let read = trace::v1::Span::decode(&body[..]).expect("well-formed");
+    assert_eq!(read.trace_id, TraceId::from_text("trace-123").0);
+    assert_eq!(read.trace_id[..], Sha256::digest("trace-123")[..16]);
+    let kept: Vec<_> = read.attributes.iter().map(|pair| pair.key.as_str()).collect();
+    assert_eq!(kept, [TRACE_ID_TEXT, SPAN_ID_TEXT]);
+}
+
+#[test]
+fn a_builder_takes_one_signal_and_is_used_again() {
+    let mut builder = RequestBuilder::new(Signal::Logs, Depth::Records);
+    let wrong = builder.push(&Span::default().into());
+    assert_eq!(wrong, Err(PushError::WrongSignal { expected: Signal::Logs, got: Signal::Traces }));
+    assert!(builder.is_empty() && builder.finish().raw().is_empty());
+    builder.push(&LogRecord::default().into()).expect("room");
+    assert_eq!(builder.len(), 1);
+    assert_eq!(builder.finish().len(), 1);
+    assert!(builder.finish().is_empty());
+}
+
+#[test]
+fn values_deeper_than_the_limit_are_unset_and_still_readable() {
+    let mut value = text("bottom");
+    for _ in 0..200 {
+        value = AttributeValue::Map(vec![("down".into(), AttributeValue::Array(vec![value]))]);
+    }
+    let mut builder = RequestBuilder::new(Signal::Logs, Depth::Records);
+    builder.push_log(&LogRecord { body: Some(value.clone()), ..LogRecord::default() }).expect("room");
+    builder
+        .push_log(&LogRecord { attributes: vec![("a".into(), value)], ..LogRecord::default() })
+        .expect("room");
+    let batch = builder.finish();
+    let request =
+        ExportLogsServiceRequest::decode(batch.raw().clone()).expect("within the depth that prost reads");
+    let body = request.resource_logs[0].scope_logs[0].log_records[0].body.clone();
+    let mut depth = 0;
+    let mut at = body.expect("a body");
+    while let Some(value) = at.value.take() {
+        depth += 1;
+        at = match value {
+            any_value::Value::ArrayValue(mut array) => array.values.remove(0),
+            any_value::Value::KvlistValue(mut map) => map.values.remove(0).value.expect("a value"),
+            _ => panic!("the bottom is too deep to be there"),
+        };
+    }
+    assert_eq!(depth, MAX_EVENT_VALUE_DEPTH);
+}
