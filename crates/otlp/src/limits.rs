@@ -3,9 +3,10 @@
 /// Bytes: the largest request that is indexed. Offsets are `u32`.
 pub const MAX_REQUEST_BYTES: usize = 1 << 30;
 
-/// Nesting of `AnyValue` (and of unknown groups) below a record. prost stops at 100 levels of messages in all.
-pub const MAX_VALUE_DEPTH: usize = 64;
+/// Levels of messages and unknown groups below the request. The same as prost's recursion limit, counted as prost counts, so
+/// nesting alone never makes the two disagree.
+pub const MAX_MESSAGE_DEPTH: u32 = 100;
 
 /// Nesting of arrays and maps in an [`crate::AttributeValue`] that is written: what is deeper is written as unset. Three levels of
-/// messages each, below six of request and record, stay well within what prost reads.
+/// messages each, below eight at most (an attribute of an exemplar), stay within [`MAX_MESSAGE_DEPTH`].
 pub const MAX_EVENT_VALUE_DEPTH: usize = 24;

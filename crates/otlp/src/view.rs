@@ -1,120 +1,142 @@
 //! Typed, borrowed reads of checked bytes: infallible and without allocation.
+//!
+//! Every singular field occurs at most once in a checked batch, so a view walks to the field it is asked for and stops.
 
-use crate::{Batch, SpanId, TraceId};
+mod attributes;
+mod log;
+mod resource;
+mod span;
+
+pub use attributes::{Array, Attributes, ValueView};
+pub use log::LogView;
+pub use resource::{ResourceView, ScopeView};
+pub use span::{EventView, Events, LinkView, Links, SpanView};
+
+use crate::index::{Index, Range32};
+use crate::wire::{self, Payload};
+use crate::{Batch, Signal};
 
 impl Batch {
     /// Record `i` of a traces batch.
     ///
     /// # Panics
     /// If the batch is not of traces, is indexed to counts only, or has no record `i`.
-    pub fn span(&self, _i: usize) -> SpanView<'_> {
-        todo!("contract stub")
+    pub fn span(&self, i: usize) -> SpanView<'_> {
+        assert!(self.signal() == Signal::Traces, "a batch of {} has no spans", self.signal());
+        SpanView::new(self.bytes_at(self.index().records.at[i].body), &self.index().records, i)
     }
+
     /// Record `i` of a logs batch. Panics as [`Batch::span`] does.
-    pub fn log(&self, _i: usize) -> LogView<'_> {
-        todo!("contract stub")
+    pub fn log(&self, i: usize) -> LogView<'_> {
+        assert!(self.signal() == Signal::Logs, "a batch of {} has no log records", self.signal());
+        LogView::new(self.bytes_at(self.index().records.at[i].body))
     }
+
     /// The resource of record `i`.
-    pub fn resource_of(&self, _i: usize) -> ResourceView<'_> {
-        todo!("contract stub")
+    ///
+    /// # Panics
+    /// If the batch is indexed to counts only or has no record `i`.
+    pub fn resource_of(&self, i: usize) -> ResourceView<'_> {
+        let index = self.index();
+        self.resource(index.scopes[index.records.at[i].scope as usize].resource as usize)
     }
-    /// The instrumentation scope of record `i`.
-    pub fn scope_of(&self, _i: usize) -> ScopeView<'_> {
-        todo!("contract stub")
+
+    /// The instrumentation scope of record `i`. Panics as [`Batch::resource_of`] does.
+    pub fn scope_of(&self, i: usize) -> ScopeView<'_> {
+        self.scope(self.index().records.at[i].scope as usize)
     }
-    /// The attributes of record `i`, whatever the signal.
-    pub fn attributes_of(&self, _i: usize) -> Attributes<'_> {
-        todo!("contract stub")
+
+    /// Resource number `resource` of the index.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn resource(&self, resource: usize) -> ResourceView<'_> {
+        ResourceView::new(self.bytes_at(self.index().resources[resource].resource))
     }
-}
 
-/// A span, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct SpanView<'a> {
-    body: &'a [u8],
-}
+    /// Scope number `scope` of the index.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn scope(&self, scope: usize) -> ScopeView<'_> {
+        ScopeView::new(self.bytes_at(self.index().scopes[scope].scope))
+    }
 
-/// A log record, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct LogView<'a> {
-    body: &'a [u8],
-}
+    /// The attributes of record `i`, whatever the signal. Panics as [`Batch::resource_of`] does.
+    pub fn attributes_of(&self, i: usize) -> Attributes<'_> {
+        let index = self.index();
+        Attributes::new(self.bytes_at(index.records.at[i].body), attributes_number(self.signal(), index, i))
+    }
 
-/// A resource, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct ResourceView<'a> {
-    body: &'a [u8],
-}
-
-/// An instrumentation scope, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct ScopeView<'a> {
-    body: &'a [u8],
-}
-
-/// A list of key-values, read in place. Iterates over `(key, value)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes<'a> {
-    body: &'a [u8],
-}
-
-/// A value, read in place.
-#[derive(Clone, Copy, Debug)]
-pub enum ValueView<'a> {
-    /// No value is set.
-    Empty,
-    /// Text.
-    String(&'a str),
-    /// True or false.
-    Bool(bool),
-    /// A signed integer.
-    Int(i64),
-    /// A floating-point number.
-    Double(f64),
-    /// Opaque bytes.
-    Bytes(&'a [u8]),
-    /// A list of values.
-    Array(Array<'a>),
-    /// A list of key-values.
-    Map(Attributes<'a>),
-}
-
-/// A list of values, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct Array<'a> {
-    body: &'a [u8],
-}
-
-macro_rules! stub { ($($t:ident { $($f:ident -> $r:ty),* $(,)? })*) => { $(impl<'a> $t<'a> { $(#[doc = "The field of this name."] pub fn $f(&self) -> $r { let _ = self.body; todo!("contract stub") })* })* } }
-stub! {
-    SpanView { trace_id -> TraceId, span_id -> SpanId, parent_span_id -> SpanId, name -> &'a str, kind -> i32, flags -> u32,
-        trace_state -> &'a str, start_ns -> u64, end_ns -> u64, status_code -> i32, status_message -> &'a str,
-        attributes -> Attributes<'a>, dropped_attributes_count -> u32, events_len -> usize, links_len -> usize }
-    LogView { time_ns -> u64, observed_time_ns -> u64, severity_number -> i32, severity_text -> &'a str, body_value -> ValueView<'a>,
-        event_name -> &'a str, trace_id -> TraceId, span_id -> SpanId, flags -> u32, attributes -> Attributes<'a>, dropped_attributes_count -> u32 }
-    ResourceView { attributes -> Attributes<'a>, service_name -> &'a str, dropped_attributes_count -> u32 }
-    ScopeView { name -> &'a str, version -> &'a str, attributes -> Attributes<'a> }
-}
-
-impl<'a> Attributes<'a> {
-    /// The first value under this key.
-    pub fn get(&self, _key: &str) -> Option<ValueView<'a>> {
-        todo!("contract stub")
+    fn bytes_at(&self, range: Range32) -> &[u8] {
+        &self.raw()[range.range()]
     }
 }
 
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (&'a str, ValueView<'a>);
-    fn next(&mut self) -> Option<Self::Item> {
-        let _ = self.body;
-        todo!("contract stub")
+/// The field number of a record's attributes.
+fn attributes_number(signal: Signal, index: &Index, i: usize) -> u32 {
+    use crate::index::MetricKind;
+    match signal {
+        Signal::Traces | Signal::Profiles => 9,
+        Signal::Logs => 6,
+        Signal::Metrics => match index.metrics[index.records.metric[i] as usize].kind {
+            MetricKind::Histogram => 9,
+            MetricKind::ExponentialHistogram => 1,
+            MetricKind::None | MetricKind::Gauge | MetricKind::Sum | MetricKind::Summary => 7,
+        },
     }
 }
 
-impl<'a> Iterator for Array<'a> {
-    type Item = ValueView<'a>;
-    fn next(&mut self) -> Option<Self::Item> {
-        let _ = self.body;
-        todo!("contract stub")
+/// The payload of field `number`, where the message has it.
+#[inline]
+fn find(body: &[u8], number: u32) -> Option<Payload<'_>> {
+    wire::fields(body).find(|field| field.number == number).map(|field| field.payload)
+}
+
+#[inline]
+fn bytes(body: &[u8], number: u32) -> &[u8] {
+    match find(body, number) {
+        Some(Payload::Bytes(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
+#[inline]
+fn text(body: &[u8], number: u32) -> &str {
+    as_text(bytes(body, number))
+}
+
+/// Checked bytes as text. The check made sure that they are UTF-8; looking again costs little and needs no `unsafe`.
+#[inline]
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[inline]
+fn id<const N: usize>(body: &[u8], number: u32) -> [u8; N] {
+    bytes(body, number).try_into().unwrap_or([0; N])
+}
+
+#[inline]
+fn varint(body: &[u8], number: u32) -> u64 {
+    match find(body, number) {
+        Some(Payload::Varint(value)) => value,
+        _ => 0,
+    }
+}
+
+#[inline]
+fn fixed64(body: &[u8], number: u32) -> u64 {
+    match find(body, number) {
+        Some(Payload::Fixed64(value)) => value,
+        _ => 0,
+    }
+}
+
+#[inline]
+fn fixed32(body: &[u8], number: u32) -> u32 {
+    match find(body, number) {
+        Some(Payload::Fixed32(value)) => value,
+        _ => 0,
     }
 }

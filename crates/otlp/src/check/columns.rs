@@ -1,0 +1,103 @@
+//! The index while it grows: scratch that a checker keeps from request to request.
+
+use crate::index::{
+    AttributeAt, AttributeColumns, Index, MetricEntry, RecordAt, Records, ResourceEntry, ScopeEntry,
+};
+
+/// Columns with room to grow. What is handed out is copied to its exact size: one allocation per column, none of them
+/// regrown.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) resources: Vec<ResourceEntry>,
+    pub(super) scopes: Vec<ScopeEntry>,
+    pub(super) metrics: Vec<MetricEntry>,
+    pub(super) records: Records,
+    pub(super) attribute_first: Vec<u32>,
+    pub(super) attributes: Vec<AttributeAt>,
+}
+
+/// What the pass learns of one record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Row {
+    pub(super) trace_id: [u8; 16],
+    pub(super) span_id: [u8; 8],
+    pub(super) time_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) kind: u64,
+    pub(super) status: u64,
+}
+
+impl Columns {
+    pub(super) fn clear(&mut self) {
+        self.resources.clear();
+        self.scopes.clear();
+        self.metrics.clear();
+        let Records { at, metric, trace_id, span_id, time_ns, end_ns, kind, status } = &mut self.records;
+        at.clear();
+        metric.clear();
+        trace_id.clear();
+        span_id.clear();
+        time_ns.clear();
+        end_ns.clear();
+        kind.clear();
+        status.clear();
+        self.attribute_first.clear();
+        self.attributes.clear();
+    }
+
+    #[inline]
+    pub(super) fn push_span(&mut self, at: RecordAt, row: &Row) {
+        self.push_log(at, row);
+        self.records.end_ns.push(row.end_ns);
+        self.records.status.push(narrow(row.status));
+    }
+
+    #[inline]
+    pub(super) fn push_log(&mut self, at: RecordAt, row: &Row) {
+        let records = &mut self.records;
+        records.at.push(at);
+        records.trace_id.push(row.trace_id);
+        records.span_id.push(row.span_id);
+        records.time_ns.push(row.time_ns);
+        records.kind.push(narrow(row.kind));
+    }
+
+    #[inline]
+    pub(super) fn push_point(&mut self, at: RecordAt, metric: u32, time_ns: u64) {
+        let records = &mut self.records;
+        records.at.push(at);
+        records.metric.push(metric);
+        records.time_ns.push(time_ns);
+    }
+
+    /// Copies the columns out at their exact size; empty ones allocate nothing.
+    pub(super) fn to_index(&self) -> Index {
+        let records = &self.records;
+        Index {
+            resources: self.resources.to_vec(),
+            scopes: self.scopes.to_vec(),
+            metrics: self.metrics.to_vec(),
+            records: Records {
+                at: records.at.to_vec(),
+                metric: records.metric.to_vec(),
+                trace_id: records.trace_id.to_vec(),
+                span_id: records.span_id.to_vec(),
+                time_ns: records.time_ns.to_vec(),
+                end_ns: records.end_ns.to_vec(),
+                kind: records.kind.to_vec(),
+                status: records.status.to_vec(),
+            },
+            attributes: AttributeColumns {
+                first: self.attribute_first.to_vec(),
+                at: self.attributes.to_vec(),
+            },
+        }
+    }
+}
+
+/// An enumeration's value as a byte; 255 for those that do not fit, negative ones included.
+#[inline]
+fn narrow(value: u64) -> u8 {
+    // An enumeration is an int32 on the wire: prost drops the upper half.
+    u8::try_from(value as u32).unwrap_or(u8::MAX)
+}
