@@ -6,7 +6,7 @@ use std::fmt;
 /// trying again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
-    /// Bytes from the start of the request to the field that is wrong.
+    /// Bytes from the start of the request to what cannot be read: a key, a length, a number, or the text or id behind it.
     pub offset: usize,
     /// The message that was being read, by its protobuf name: `Span`, `KeyValue`, …
     pub within: &'static str,
@@ -30,7 +30,7 @@ pub enum WireErrorKind {
     NotUtf8,
     /// A trace id that is neither empty nor 16 bytes, or a span id that is neither empty nor 8 bytes.
     BadIdLength,
-    /// Values or groups are nested deeper than [`crate::limits::MAX_VALUE_DEPTH`].
+    /// Messages or groups are nested deeper than [`crate::limits::MAX_MESSAGE_DEPTH`].
     TooDeep,
     /// The request is larger than [`crate::limits::MAX_REQUEST_BYTES`].
     TooLarge,

@@ -50,10 +50,12 @@ fn message(shape: &'static Shape, body: &[u8], out: &mut Vec<u8>) {
         }
         match (declared.kind, field.payload) {
             (Kind::Message(child), Payload::Bytes(part)) if run.first != run.last => {
-                let merged = match pending.iter_mut().find(|(number, _)| *number == field.number) {
-                    Some((_, merged)) => merged,
-                    None => &mut pending.push_mut((field.number, Vec::new())).1,
-                };
+                let held = pending.iter().position(|(number, _)| *number == field.number);
+                let held = held.unwrap_or_else(|| {
+                    pending.push((field.number, Vec::new()));
+                    pending.len() - 1
+                });
+                let merged = &mut pending[held].1;
                 merged.extend_from_slice(part);
                 if position == run.last {
                     nested(child, field.number, merged, out);

@@ -145,12 +145,8 @@ pub(crate) static LOG_RECORD: Shape = Shape::new("LogRecord")
     .one(11, Fixed64)
     .one(12, Text);
 
-pub(crate) static METRIC: Shape = Shape::new("Metric")
-    .one(1, Text)
-    .one(2, Text)
-    .one(3, Text)
-    .many(12, Message(&KEY_VALUE))
-    .one_of([
+pub(crate) static METRIC: Shape =
+    Shape::new("Metric").one(1, Text).one(2, Text).one(3, Text).many(12, Message(&KEY_VALUE)).one_of([
         (5, Message(&GAUGE)),
         (7, Message(&SUM)),
         (9, Message(&HISTOGRAM)),
@@ -158,8 +154,10 @@ pub(crate) static METRIC: Shape = Shape::new("Metric")
         (11, Message(&SUMMARY)),
     ]);
 pub(crate) static GAUGE: Shape = Shape::new("Gauge").many(1, Message(&NUMBER_POINT));
-pub(crate) static SUM: Shape = Shape::new("Sum").many(1, Message(&NUMBER_POINT)).one(2, Varint).one(3, Varint);
-pub(crate) static HISTOGRAM: Shape = Shape::new("Histogram").many(1, Message(&HISTOGRAM_POINT)).one(2, Varint);
+pub(crate) static SUM: Shape =
+    Shape::new("Sum").many(1, Message(&NUMBER_POINT)).one(2, Varint).one(3, Varint);
+pub(crate) static HISTOGRAM: Shape =
+    Shape::new("Histogram").many(1, Message(&HISTOGRAM_POINT)).one(2, Varint);
 pub(crate) static EXPONENTIAL_HISTOGRAM: Shape =
     Shape::new("ExponentialHistogram").many(1, Message(&EXPONENTIAL_HISTOGRAM_POINT)).one(2, Varint);
 pub(crate) static SUMMARY: Shape = Shape::new("Summary").many(1, Message(&SUMMARY_POINT));
@@ -224,16 +222,25 @@ pub(crate) struct Levels {
 
 pub(crate) static TRACES: Levels = Levels {
     request: Shape::new("ExportTraceServiceRequest").many(1, Message(&TRACES.resource)),
-    resource: Shape::new("ResourceSpans").one(1, Message(&RESOURCE)).many(2, Message(&TRACES.scope)).one(3, Text),
+    resource: Shape::new("ResourceSpans")
+        .one(1, Message(&RESOURCE))
+        .many(2, Message(&TRACES.scope))
+        .one(3, Text),
     scope: Shape::new("ScopeSpans").one(1, Message(&SCOPE)).many(2, Message(&SPAN)).one(3, Text),
 };
 pub(crate) static LOGS: Levels = Levels {
     request: Shape::new("ExportLogsServiceRequest").many(1, Message(&LOGS.resource)),
-    resource: Shape::new("ResourceLogs").one(1, Message(&RESOURCE)).many(2, Message(&LOGS.scope)).one(3, Text),
+    resource: Shape::new("ResourceLogs")
+        .one(1, Message(&RESOURCE))
+        .many(2, Message(&LOGS.scope))
+        .one(3, Text),
     scope: Shape::new("ScopeLogs").one(1, Message(&SCOPE)).many(2, Message(&LOG_RECORD)).one(3, Text),
 };
 pub(crate) static METRICS: Levels = Levels {
     request: Shape::new("ExportMetricsServiceRequest").many(1, Message(&METRICS.resource)),
-    resource: Shape::new("ResourceMetrics").one(1, Message(&RESOURCE)).many(2, Message(&METRICS.scope)).one(3, Text),
+    resource: Shape::new("ResourceMetrics")
+        .one(1, Message(&RESOURCE))
+        .many(2, Message(&METRICS.scope))
+        .one(3, Text),
     scope: Shape::new("ScopeMetrics").one(1, Message(&SCOPE)).many(2, Message(&METRIC)).one(3, Text),
 };

@@ -143,7 +143,8 @@ fn read_field(ahead: &[u8]) -> Option<(u32, Payload<'_>, &[u8])> {
         FIXED64 => fixed64(rest).map(|(value, rest)| (Payload::Fixed64(value), rest))?,
         LEN => delimited(rest).map(|(bytes, rest)| (Payload::Bytes(bytes), rest))?,
         FIXED32 => fixed32(rest).map(|(value, rest)| (Payload::Fixed32(value), rest))?,
-        GROUP => group_end(key >> 3, rest).map(|behind| (Payload::Group(&rest[..rest.len() - behind.len()]), behind))?,
+        GROUP => group_end(key >> 3, rest)
+            .map(|behind| (Payload::Group(&rest[..rest.len() - behind.len()]), behind))?,
         _ => return None,
     };
     Some((key >> 3, payload, rest))
@@ -180,33 +181,11 @@ fn group_end(number: u32, mut ahead: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// How many bytes `value` takes as a varint.
-pub const fn varint_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
-
-/// Writes a varint.
-#[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Writes a key, a length and the bytes.
-pub fn put_delimited(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(key(number, LEN)));
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
+    use prost::encoding::decode_varint;
 
     proptest! {
         /// Whatever the bytes, prost reads the same number and stops at the same place.
@@ -215,16 +194,6 @@ mod tests {
             let mut oracle = bytes.as_slice();
             let expected = decode_varint(&mut oracle).ok();
             prop_assert_eq!(varint(&bytes), expected.map(|value| (value, oracle)));
-        }
-
-        #[test]
-        fn writes_varints_as_prost(value in any::<u64>(), shift in 0u32..64) {
-            let value = value >> shift;
-            let (mut ours, mut oracle) = (Vec::new(), Vec::new());
-            put_varint(&mut ours, value);
-            encode_varint(value, &mut oracle);
-            prop_assert_eq!(varint_len(value), encoded_len_varint(value));
-            prop_assert_eq!(ours, oracle);
         }
     }
 

@@ -35,7 +35,7 @@ impl<'a, 'c, const DEPTH: u8> Pass<'a, 'c, DEPTH> {
         bytes: &'a [u8],
         columns: &'c mut Columns,
     ) -> Result<(Counts, bool), WireError> {
-        let mut pass = Pass { bytes, columns, counts: Counts::default(), repeats: 0, error: None };
+        let mut pass = Self { bytes, columns, counts: Counts::default(), repeats: 0, error: None };
         match pass.request(signal) {
             Ok(()) => Ok((pass.counts, pass.repeats != 0)),
             Err(Refused) => Err(pass.error.take().unwrap_or(WireError {
@@ -160,7 +160,12 @@ impl<'a, 'c, const DEPTH: u8> Pass<'a, 'c, DEPTH> {
     }
 
     /// Validates a whole message by its table. `left` is how many more messages may be nested into it.
-    pub(super) fn message(&mut self, shape: &'static Shape, body: &'a [u8], left: u32) -> Result<(), Refused> {
+    pub(super) fn message(
+        &mut self,
+        shape: &'static Shape,
+        body: &'a [u8],
+        left: u32,
+    ) -> Result<(), Refused> {
         let mut ahead = body;
         let mut seen = 0;
         while !ahead.is_empty() {
@@ -227,7 +232,14 @@ impl<'a, 'c, const DEPTH: u8> Pass<'a, 'c, DEPTH> {
 
     /// Steps over an unknown field, groups included. Counts levels as prost does.
     #[cold]
-    fn skip(&mut self, shape: &'static Shape, key: u32, at: &'a [u8], ahead: &'a [u8], left: u32) -> Rest<'a> {
+    fn skip(
+        &mut self,
+        shape: &'static Shape,
+        key: u32,
+        at: &'a [u8],
+        ahead: &'a [u8],
+        left: u32,
+    ) -> Rest<'a> {
         if key >> 3 == 0 {
             return Err(self.refuse(at, shape, WireErrorKind::BadTag));
         }

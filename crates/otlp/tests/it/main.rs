@@ -1,0 +1,4 @@
+//! What arrives is read as prost reads it.
+
+mod compare;
+mod hipstershop;
