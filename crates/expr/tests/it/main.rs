@@ -1,0 +1,3 @@
+//! What the language promises, held against scripts, against another implementation, and against noise.
+
+mod noise;
