@@ -11,10 +11,13 @@
 
 pub mod budget;
 pub mod exporter;
+pub mod histogram;
 pub mod inlet;
 pub mod item;
 pub mod outcome;
+pub mod queue;
 pub mod receipt;
+pub mod retry;
 pub mod shard;
 
 pub use budget::{Budget, Charge};
@@ -22,5 +25,7 @@ pub use exporter::{Exporter, Sender};
 pub use inlet::Inlet;
 pub use item::{Context, Item};
 pub use outcome::Outcome;
+pub use histogram::Histogram;
 pub use receipt::{Receipt, Share};
+pub use retry::RetrySettings;
 pub use shard::Shards;
