@@ -10,22 +10,33 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+mod contain;
+pub mod clock;
 pub mod exporter;
+pub mod exporting;
+pub mod health;
 pub mod histogram;
 pub mod inlet;
 pub mod item;
+pub mod ledger;
+pub mod limits;
 pub mod outcome;
 pub mod queue;
 pub mod receipt;
 pub mod retry;
 pub mod shard;
+pub mod stats;
 
 pub use budget::{Budget, Charge};
 pub use exporter::{Exporter, Sender};
 pub use inlet::Inlet;
 pub use item::{Context, Item};
+pub use ledger::Ledger;
 pub use outcome::Outcome;
+pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, Undelivered};
+pub use health::Health;
 pub use histogram::Histogram;
 pub use receipt::{Receipt, Share};
 pub use retry::RetrySettings;
 pub use shard::Shards;
+pub use stats::{Stats, Violation};
