@@ -46,7 +46,9 @@ impl Budget {
                 return None;
             }
             match self.state.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Some(Charge { _taken: Arc::new(Taken { state: self.state.clone(), bytes }) }),
+                Ok(_) => {
+                    return Some(Charge { _taken: Arc::new(Taken { state: self.state.clone(), bytes }) });
+                }
                 Err(now) => used = now,
             }
         }

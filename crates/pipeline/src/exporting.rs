@@ -73,7 +73,8 @@ impl Default for ExporterSettings {
 impl ExporterSettings {
     /// Without a queue: at most `concurrency` items are taken, each is sent at once, and its sender waits for the answer.
     pub fn direct(concurrency: usize) -> Self {
-        let mut settings = Self { consumers: concurrency, acknowledge: Acknowledge::Exported, ..Self::default() };
+        let mut settings =
+            Self { consumers: concurrency, acknowledge: Acknowledge::Exported, ..Self::default() };
         settings.bounds.items = concurrency as u64;
         settings
     }

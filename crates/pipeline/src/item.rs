@@ -107,7 +107,8 @@ impl Item {
     pub fn fan_out(self, n: usize) -> Vec<Item> {
         let Item { batch, mut context } = self;
         let branches = fan_out(std::mem::take(&mut context.shares), n);
-        let copy = |shares| Item { batch: batch.clone(), context: Context { shares, ..context.without_shares() } };
+        let copy =
+            |shares| Item { batch: batch.clone(), context: Context { shares, ..context.without_shares() } };
         branches.into_iter().map(copy).collect()
     }
 }

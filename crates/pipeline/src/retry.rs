@@ -129,7 +129,8 @@ mod tests {
     fn verdicts() {
         let retry = RetrySettings::default();
         let first = Attempt { number: 1, first_ns: 10 * SECOND, deadline_ns: None };
-        let decide = |retry: &RetrySettings, outcome, attempt, now| retry.decide(&outcome, attempt, now * SECOND, 0.5);
+        let decide =
+            |retry: &RetrySettings, outcome, attempt, now| retry.decide(&outcome, attempt, now * SECOND, 0.5);
         assert_eq!(decide(&retry, Outcome::DELIVERED, first, 10), Verdict::Settled);
         assert_eq!(decide(&retry, Outcome::Permanent { reason: String::new() }, first, 10), Verdict::Settled);
         assert_eq!(decide(&retry, busy(None), first, 11), Verdict::Again(16 * SECOND));

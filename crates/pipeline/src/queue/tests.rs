@@ -107,7 +107,11 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 /// Items are their own sequence numbers, so that a mix-up shows.
-fn contract(queue: &mut impl LeaseQueue<Sequence>, mut model: Model, steps: Vec<Step>) -> Result<(), TestCaseError> {
+fn contract(
+    queue: &mut impl LeaseQueue<Sequence>,
+    mut model: Model,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
     let mut now_ns = 0;
     let mut leases: Vec<(Lease, Sequence)> = Vec::new();
     for step in steps {
@@ -115,7 +119,8 @@ fn contract(queue: &mut impl LeaseQueue<Sequence>, mut model: Model, steps: Vec<
             Step::Offer { records, bytes } => {
                 let size = Size { requests: 1, records, bytes };
                 let (mut evicted, mut expected) = (Vec::new(), Vec::new());
-                let said = queue.offer(model.next, size, now_ns, &mut evicted).map_err(|refusal| refusal.reason);
+                let said =
+                    queue.offer(model.next, size, now_ns, &mut evicted).map_err(|refusal| refusal.reason);
                 prop_assert_eq!(said, model.offer(size, &mut expected));
                 let evicted: Vec<Sequence> = evicted.into_iter().map(|(_, item)| item).collect();
                 prop_assert_eq!(evicted, expected);
