@@ -21,10 +21,8 @@ pub(crate) fn compile(
     let mut compiler = Compiler { environment, faults: Vec::new() };
     let typed = compiler.expression(ast);
     if condition && compiler.faults.is_empty() && !typed.r#type.may_be(Type::Bool) {
-        let message = format!(
-            "this is a {}, and a condition is true or false; compare it with something",
-            typed.r#type
-        );
+        let message =
+            format!("this is {}, and a condition is true or false; compare it with something", typed.r#type);
         compiler.fault(ast.at, message);
     }
     if compiler.faults.is_empty() { Ok((typed.node, typed.r#type)) } else { Err(compiler.faults) }
@@ -90,7 +88,7 @@ impl Compiler<'_> {
                 let typed = self.expression(operand);
                 if typed.r#type != Type::Dynamic && !typed.r#type.is_number() {
                     return self
-                        .fault(operand.at, format!("`-` needs a number, and this is a {}", typed.r#type));
+                        .fault(operand.at, format!("`-` needs a number, and this is {}", typed.r#type));
                 }
                 fold(Node::Negate(Box::new(typed.node)), typed.r#type)
             }
@@ -114,7 +112,7 @@ impl Compiler<'_> {
             return typed;
         }
         let message = format!(
-            "`{operator}` needs true or false, and this is a {}; compare it with something",
+            "`{operator}` needs true or false, and this is {}; compare it with something",
             typed.r#type
         );
         self.fault(ast.at, message)
@@ -163,7 +161,7 @@ impl Compiler<'_> {
         let sensible = if comparison.is_equality() { l.may_equal(r) } else { l.may_order(r) };
         if !sensible {
             let verb = if comparison.is_equality() { "are never equal" } else { "have no order" };
-            let message = format!("`{}` compares a {l} with a {r}, which {verb}", comparison.symbol());
+            let message = format!("`{}` compares {l} with {r}, which {verb}", comparison.symbol());
             return self.fault(at, format!("{message}{}", remedy(l, r)));
         }
         let (comparison, left, right, constant_at) = match (left.node, right.node) {
@@ -230,7 +228,7 @@ impl Compiler<'_> {
         let sensible = |t: Type| t == Type::Dynamic || takes(t);
         if !(sensible(l) && sensible(r) && l.may_be(r)) {
             let message =
-                format!("`{}` has no meaning between a {l} and a {r}{}", operator.symbol(), remedy(l, r));
+                format!("`{}` has no meaning between {l} and {r}{}", operator.symbol(), remedy(l, r));
             return self.fault(at, message);
         }
         let r#type = match (l, operator) {
@@ -250,7 +248,7 @@ impl Compiler<'_> {
                 // The element is compiled once more below, with its list; its own faults are reported there.
                 self.faults.truncate(known);
                 if !typed.r#type.may_equal(r#type) {
-                    self.fault(element.at, format!("a {} is never equal to this {}", typed.r#type, r#type));
+                    self.fault(element.at, format!("{} is never equal to {}", typed.r#type, r#type));
                 }
             }
         }
@@ -260,10 +258,10 @@ impl Compiler<'_> {
             Type::Map if typed.r#type.may_be(Type::String) => {}
             Type::Map => {
                 return self
-                    .fault(needle.at, format!("keys of a map are strings, and this is a {}", typed.r#type));
+                    .fault(needle.at, format!("keys of a map are strings, and this is {}", typed.r#type));
             }
             other => {
-                let message = format!("`in` needs a list or a map on its right, and this is a {other}");
+                let message = format!("`in` needs a list or a map on its right, and this is {other}");
                 return match other {
                     Type::String => {
                         self.fault(hay.at, format!("{message}; texts are searched with x.contains(y)"))
@@ -293,7 +291,7 @@ impl Compiler<'_> {
             Type::List => Type::Int,
             Type::Dynamic => Type::Dynamic,
             other => {
-                let message = format!("a {other} has no elements; `[…]` needs a list or a map");
+                let message = format!("{other} has no elements; `[…]` needs a list or a map");
                 return self.fault(base.at, message);
             }
         };
@@ -301,7 +299,7 @@ impl Compiler<'_> {
         if !usable || !key.r#type.may_be(wanted) {
             let what =
                 if wanted == Type::Int { "a place, counted from 0" } else { "a key, which is a string" };
-            return self.fault(index.at, format!("between the brackets stands {what}, not a {}", key.r#type));
+            return self.fault(index.at, format!("between the brackets stands {what}, not {}", key.r#type));
         }
         match (base_typed.node, key.node) {
             (Node::Attributes(owner), Node::Constant(Value::String(key))) => {

@@ -2,7 +2,7 @@
 //!
 //! A kind of record is one table of rows; a new field is one more row.
 
-use otlp::view::Attributes;
+use otlp::view::{Attributes, ValueView};
 use otlp::{Batch, Signal};
 
 use crate::types::Type;
@@ -160,6 +160,20 @@ impl Owner {
             Owner::Scope => batch.scope_of(record).attributes(),
             Owner::Record => batch.attributes_of(record),
         }
+    }
+
+    /// The first value under the key. Those of records are found through the index instead of walking the record.
+    #[inline]
+    pub(crate) fn attribute<'a>(self, batch: &'a Batch, record: usize, key: &str) -> Option<ValueView<'a>> {
+        if self != Owner::Record {
+            return self.attributes(batch, record).get(key);
+        }
+        let columns = &batch.index().attributes;
+        let raw = batch.raw();
+        columns.at[columns.first[record] as usize..columns.first[record + 1] as usize]
+            .iter()
+            .find(|at| at.key.len() == key.len() && raw[at.key.range()] == *key.as_bytes())
+            .map(|at| ValueView::of(&raw[at.value.range()]))
     }
 }
 

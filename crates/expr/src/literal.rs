@@ -132,9 +132,11 @@ pub(crate) fn number(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
     let text = &rest[..length];
     let place = |length| Position { start: at, end: at + length };
     if let Some(letter) = rest[length..].chars().next().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
-        let message = match letter {
-            'u' | 'U' => "there are no unsigned integers; leave the `u` out".to_owned(),
-            'n' | 'm' | 's' | 'h' => format!("a time is written duration(\"{text}{letter}\")"),
+        let tail = &rest[length..];
+        let unit = &tail[..tail.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tail.len())];
+        let message = match unit {
+            "u" | "U" => "there are no unsigned integers; leave the `u` out".to_owned(),
+            "ns" | "us" | "ms" | "s" | "m" | "h" => format!("a time is written duration(\"{text}{unit}\")"),
             _ => format!("`{letter}` cannot follow a number"),
         };
         return Err(Fault::new(place(length + 1), message));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use otlp::Batch;
-use otlp::view::Attributes;
+use otlp::view::{Attributes, ValueView};
 use regex::Regex;
 
 use crate::ast::{Arithmetic, Comparison};
@@ -56,6 +56,7 @@ pub(crate) trait Source<'a>: Copy {
     fn field(self, read: Read) -> Value<'a>;
     fn id(self, read: fn(&Batch, usize) -> Id) -> Option<Id>;
     fn attributes(self, owner: Owner) -> Option<Attributes<'a>>;
+    fn attribute(self, owner: Owner, key: &str) -> Option<ValueView<'a>>;
     /// What the shared operation of this slot yielded, if that is known.
     fn shared(self, slot: usize) -> Option<Value<'a>>;
 }
@@ -72,6 +73,9 @@ impl<'a> Source<'a> for Nowhere {
         None
     }
     fn attributes(self, _: Owner) -> Option<Attributes<'a>> {
+        None
+    }
+    fn attribute(self, _: Owner, _: &str) -> Option<ValueView<'a>> {
         None
     }
     fn shared(self, _: usize) -> Option<Value<'a>> {
@@ -105,6 +109,10 @@ impl<'a> Source<'a> for InBatch<'a> {
         Some(owner.attributes(self.batch, self.record))
     }
     #[inline]
+    fn attribute(self, owner: Owner, key: &str) -> Option<ValueView<'a>> {
+        owner.attribute(self.batch, self.record, key)
+    }
+    #[inline]
     fn shared(self, slot: usize) -> Option<Value<'a>> {
         self.shared.get(slot).map(Value::borrowed)
     }
@@ -117,10 +125,7 @@ impl Node {
             Node::Constant(value) => value.borrowed(),
             Node::Field(row) => source.field(row.read),
             Node::Attributes(owner) => source.attributes(*owner).map_or(Value::Null, Value::Map),
-            Node::Attribute(owner, key) => source
-                .attributes(*owner)
-                .and_then(|attributes| attributes.get(key))
-                .map_or(Value::Null, Value::from),
+            Node::Attribute(owner, key) => source.attribute(*owner, key).map_or(Value::Null, Value::from),
             Node::Index(operands) => {
                 let [base, index] = operands.as_ref();
                 element(base.value(source), &index.value(source)).unwrap_or(Value::Null)
@@ -174,9 +179,7 @@ impl Node {
                 Some(compare(*comparison, &left.value(source), &right.value(source)))
             }
             Node::IsId(read, id, expected) => source.id(*read).map(|actual| (actual == *id) == *expected),
-            Node::HasAttribute(owner, key) => {
-                Some(source.attributes(*owner).is_some_and(|attributes| attributes.get(key).is_some()))
-            }
+            Node::HasAttribute(owner, key) => Some(source.attribute(*owner, key).is_some()),
             Node::Has(operands) => {
                 let [base, index] = operands.as_ref();
                 Some(element(base.value(source), &index.value(source)).is_some())

@@ -69,18 +69,19 @@ impl Type {
     }
 }
 
+/// With its article, as messages say it: `an int`.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Type::Dynamic => "dynamic",
+            Type::Dynamic => "a dynamic value",
             Type::Null => "null",
-            Type::Bool => "bool",
-            Type::Int => "int",
-            Type::Double => "double",
-            Type::String => "string",
+            Type::Bool => "a bool",
+            Type::Int => "an int",
+            Type::Double => "a double",
+            Type::String => "a string",
             Type::Bytes => "bytes",
-            Type::List => "list",
-            Type::Map => "map",
+            Type::List => "a list",
+            Type::Map => "a map",
         })
     }
 }

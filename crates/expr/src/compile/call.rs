@@ -62,10 +62,10 @@ impl Compiler<'_> {
             let typed = self.expression(operand);
             if typed.r#type != Type::Dynamic && !takes.contains(&typed.r#type) {
                 let takes: Vec<String> = takes.iter().map(Type::to_string).collect();
-                let takes = takes.join(", ");
+                let takes = takes.join(" or ");
                 self.fault(
                     operand.at,
-                    format!("`{}` takes {takes}, and this is a {}", signature.name, typed.r#type),
+                    format!("`{}` takes {takes}, and this is {}", signature.name, typed.r#type),
                 );
             }
             *node = typed.node;
@@ -126,7 +126,7 @@ impl Compiler<'_> {
         };
         let typed = self.expression(text);
         if !typed.r#type.may_be(Type::String) {
-            self.fault(text.at, format!("`matches` takes a string, and this is a {}", typed.r#type));
+            self.fault(text.at, format!("`matches` takes a string, and this is {}", typed.r#type));
         }
         let before = self.faults.len();
         let source = match self.expression(pattern).node {

@@ -31,7 +31,7 @@ impl Compiler<'_> {
     fn select(&mut self, base: Typed, name: &str, base_at: Position, _name_at: Position) -> Typed {
         if !base.r#type.may_be(Type::Map) {
             let message = format!(
-                "a {} has nothing behind a point; functions are called with brackets: x.size()",
+                "{} has nothing behind a point; functions are called with brackets: x.size()",
                 base.r#type
             );
             return self.fault(base_at, message);

@@ -6,10 +6,54 @@ use proptest::prelude::*;
 
 /// Words of the language, so that noise gets past the first character.
 const WORDS: [&str; 48] = [
-    "name", "kind", "duration_ns", "attributes", "resource", "scope", "body", "trace_id", "KIND_SERVER", "null", "true",
-    "false", "in", "has", "matches", "duration", "size", "int", "string", "startsWith", "\"a\"", "'b'", "r\"\\d+\"",
-    "b\"x\"", "0", "1", "9223372036854775807", "9223372036854775808", "1.5", "1e308", "(", ")", "[", "]", ".", ",", "?",
-    ":", "&&", "||", "!", "==", "<", "+", "-", "*", "%", "//\n",
+    "name",
+    "kind",
+    "duration_ns",
+    "attributes",
+    "resource",
+    "scope",
+    "body",
+    "trace_id",
+    "KIND_SERVER",
+    "null",
+    "true",
+    "false",
+    "in",
+    "has",
+    "matches",
+    "duration",
+    "size",
+    "int",
+    "string",
+    "startsWith",
+    "\"a\"",
+    "'b'",
+    "r\"\\d+\"",
+    "b\"x\"",
+    "0",
+    "1",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1.5",
+    "1e308",
+    "(",
+    ")",
+    "[",
+    "]",
+    ".",
+    ",",
+    "?",
+    ":",
+    "&&",
+    "||",
+    "!",
+    "==",
+    "<",
+    "+",
+    "-",
+    "*",
+    "%",
+    "//\n",
 ];
 
 fn check(source: &str) {
@@ -20,7 +64,10 @@ fn check(source: &str) {
                 assert!(!errors.is_empty());
                 for error in errors {
                     assert!(error.start <= error.end && error.end <= source.len(), "{error:?}");
-                    assert!(source.is_char_boundary(error.start) && source.is_char_boundary(error.end), "{error:?}");
+                    assert!(
+                        source.is_char_boundary(error.start) && source.is_char_boundary(error.end),
+                        "{error:?}"
+                    );
                     assert!(!error.render(source).is_empty());
                 }
             }
@@ -48,12 +95,16 @@ proptest! {
 #[test]
 fn deep_nesting_is_refused_and_long_chains_are_not() {
     let deep = 100_000;
-    for (open, inner, close) in [("(", "1", ")"), ("[", "", "]"), ("!", "true", ""), ("-", "x", ""), ("size(", "1", ")")] {
+    for (open, inner, close) in
+        [("(", "1", ")"), ("[", "", "]"), ("!", "true", ""), ("-", "x", ""), ("size(", "1", ")")]
+    {
         // Within the limit of bytes, so that the limit of depth is what refuses.
         let times = (aldis_expr::limits::MAX_SOURCE_BYTES / (open.len() + close.len() + 1)).min(deep);
         check(&format!("{}{inner}{}", open.repeat(times), close.repeat(times)));
     }
-    for (operator, operand) in [("+", "kind"), ("?true:", "is_root"), (".a", "body"), ("[0]", "body"), (".size()", "name")] {
+    for (operator, operand) in
+        [("+", "kind"), ("?true:", "is_root"), (".a", "body"), ("[0]", "body"), (".size()", "name")]
+    {
         check(&format!("{operand}{}", operator.repeat(10_000)));
         check(&vec![operand; 5_000].join(operator));
     }
