@@ -1,0 +1,59 @@
+//! Every bound of this crate, by name and unit.
+
+use std::time::Duration;
+
+/// Connections that one receiver holds open at once, over all its listeners. Further ones are closed when accepted.
+pub const MAX_CONNECTIONS: usize = 4096;
+
+/// Streams that one HTTP/2 connection may have open at once, where the configuration says nothing.
+pub const MAX_CONCURRENT_STREAMS: u32 = 256;
+
+/// Bytes of request headers, decoded.
+pub const MAX_HEADER_BYTES: u32 = 32 << 10;
+
+/// Bytes of an HTTP/2 frame that we are willing to take. 1 MiB lets a request of 1000 spans arrive as one frame, which
+/// is then used where it lies.
+pub const MAX_FRAME_BYTES: u32 = 1 << 20;
+
+/// Bytes that a peer may send on one stream before we have read any. Requests up to this size never wait for a window
+/// update.
+pub const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Bytes that a peer may send on one connection before we have read any.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How long a new connection may take to show which protocol it speaks.
+pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the headers of an HTTP/1.1 request may take.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the body of a request may take, from its headers to its end.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a refused sender is asked to wait when the pipeline did not say.
+pub const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest wait that we believe a far side that asks for one.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Bytes of a response body that an exporter reads; a longer one is cut off and judged by its status alone.
+pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// Bytes of a reason for people that go into a response header or a log line.
+pub const MAX_REASON_BYTES: usize = 1024;
+
+/// Frames of zstd or members of gzip in one body. Both formats allow empty ones, which cost time without giving bytes.
+pub const MAX_COMPRESSED_PARTS: usize = 1024;
+
+/// Skippable frames in one zstd body. They give no bytes at all; no known OTLP sender writes any.
+pub const MAX_SKIPPABLE_FRAMES: usize = 4;
+
+/// Base-two logarithm of the largest zstd window: 8 MiB, which RFC 8878 recommends to support and no more.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes of scratch memory that a thread keeps for the next compression.
+pub const MAX_KEPT_SCRATCH_BYTES: usize = 8 << 20;
+
+/// Idle HTTP/1.1 connections that one sender keeps open.
+pub const MAX_IDLE_CONNECTIONS: usize = 32;

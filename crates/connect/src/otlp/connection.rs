@@ -1,0 +1,263 @@
+//! One accepted connection, from its first bytes to its end.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    GrpcSettings, HttpSettings, Keepalive, WindowSettings,
+    grpc::{self, GrpcRules},
+    http as http_protocol,
+    intake::Desk,
+};
+use crate::{
+    body::AnswerBody,
+    limits::{FIRST_BYTES_TIMEOUT, MAX_CONCURRENT_STREAMS, MAX_HEADER_BYTES},
+};
+
+/// What the receiver tells its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Take requests.
+    Running,
+    /// Finish what is in flight, take nothing new.
+    Draining,
+    /// End now.
+    Ended,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug)]
+pub(super) enum Speaks {
+    Grpc(Arc<GrpcSettings>),
+    Http(Arc<HttpSettings>),
+}
+
+/// Requests in flight on one connection, and when the last one ended.
+#[derive(Debug, Default)]
+struct Activity {
+    in_flight: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+/// Counts a request in flight for as long as it lives.
+struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    fn new(activity: &Arc<Activity>) -> Self {
+        activity.in_flight.fetch_add(1, Relaxed);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Relaxed);
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Serves one connection until it or the receiver ends. Errors end it and are the peer's to notice: every request on it
+/// has been counted.
+pub(super) async fn drive(stream: TcpStream, desk: Arc<Desk>, speaks: Speaks, phase: watch::Receiver<Phase>) {
+    // Small answers must not wait for each other; without it they are only later.
+    let _ = stream.set_nodelay(true);
+    let Ok(Some(is_http2)) = tokio::time::timeout(FIRST_BYTES_TIMEOUT, begins_http2(&stream)).await else {
+        return;
+    };
+    let activity = Arc::new(Activity::default());
+    match speaks {
+        Speaks::Grpc(settings) if is_http2 => {
+            let keepalive = settings.keepalive.clone();
+            let mut builder = http2_builder(&settings.windows, settings.max_concurrent_streams);
+            builder.keep_alive_interval(keepalive.time).keep_alive_timeout(keepalive.timeout);
+            let rules = GrpcRules {
+                max: settings.max_recv_msg_size_mib << 20,
+                include_metadata: settings.include_metadata,
+            };
+            let in_flight = activity.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (desk, guard) = (desk.clone(), InFlight::new(&in_flight));
+                async move {
+                    let answer = grpc::answer(&desk, rules, request).await;
+                    drop(guard);
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            last(connection, &keepalive, &activity, phase).await;
+        }
+        // gRPC is HTTP/2; there is no answer that an HTTP/1.1 peer of a gRPC port would expect.
+        Speaks::Grpc(_) => {}
+        Speaks::Http(settings) => drive_http(stream, desk, settings, is_http2, &activity, phase).await,
+    }
+}
+
+async fn drive_http(
+    stream: TcpStream,
+    desk: Arc<Desk>,
+    settings: Arc<HttpSettings>,
+    is_http2: bool,
+    activity: &Arc<Activity>,
+    phase: watch::Receiver<Phase>,
+) {
+    let keepalive = Keepalive { max_connection_idle: settings.idle_timeout, ..Keepalive::default() };
+    let (windows, header_timeout) = (settings.windows.clone(), settings.read_header_timeout);
+    let in_flight = activity.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (desk, settings, guard) = (desk.clone(), settings.clone(), InFlight::new(&in_flight));
+        async move {
+            let answer: Response<AnswerBody> = http_protocol::answer(&desk, &settings, request).await;
+            drop(guard);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let io = TokioIo::new(stream);
+    if is_http2 {
+        let builder = http2_builder(&windows, MAX_CONCURRENT_STREAMS);
+        last(pin!(builder.serve_connection(io, service)), &keepalive, activity, phase).await;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(header_timeout);
+        builder.max_header_size(MAX_HEADER_BYTES as usize);
+        last(pin!(builder.serve_connection(io, service)), &keepalive, activity, phase).await;
+    }
+}
+
+fn http2_builder(windows: &WindowSettings, streams: u32) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(windows.stream_bytes)
+        .initial_connection_window_size(windows.connection_bytes)
+        .max_frame_size(windows.frame_bytes)
+        .max_concurrent_streams(streams)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .auto_date_header(false);
+    builder
+}
+
+/// Whether the peer opens with the preface of HTTP/2 (RFC 9113, section 3.4); no HTTP/1.1 method begins with `PRI`.
+/// `None` if it goes away first.
+async fn begins_http2(stream: &TcpStream) -> Option<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut seen).await {
+            Ok(0) | Err(_) => return None,
+            Ok(n) if !PREFACE.starts_with(&seen[..n]) => return Some(false),
+            Ok(n) if n == PREFACE.len() => return Some(true),
+            // Peeking does not take the bytes, so it would be ready again at once.
+            Ok(_) => sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+/// hyper's two kinds of connection end gracefully in the same words but without a common trait.
+trait Connection: Future<Output = hyper::Result<()>> {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, B, S> Connection for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, B, S, E> Connection for http2::Connection<I, S, E>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs a connection until it ends, is told to, is too old, or idles for too long.
+async fn last<C: Connection>(
+    mut connection: Pin<&mut C>,
+    keepalive: &Keepalive,
+    activity: &Activity,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut age = keepalive.max_connection_age.map(|age| Box::pin(sleep(age)));
+    let mut idle = keepalive.max_connection_idle.map(|idle| Box::pin(sleep(idle)));
+    let mut seen_ended = 0;
+    let mut finishing = *phase.borrow_and_update() != Phase::Running;
+    if finishing {
+        connection.as_mut().finish();
+    }
+    loop {
+        tokio::select! {
+            // Its error is the peer's to notice; what was in flight has been counted as cancelled.
+            _ = connection.as_mut() => return,
+            changed = phase.changed() => {
+                if changed.is_err() || *phase.borrow() == Phase::Ended {
+                    return;
+                }
+                finishing = true;
+                connection.as_mut().finish();
+            }
+            () = expired(&mut age) => {
+                if finishing {
+                    return;
+                }
+                finishing = true;
+                connection.as_mut().finish();
+                age = keepalive.max_connection_age_grace.map(|grace| Box::pin(sleep(grace)));
+            }
+            () = expired(&mut idle) => {
+                let ended = activity.ended.load(Relaxed);
+                let is_idle = activity.in_flight.load(Relaxed) == 0 && ended == seen_ended;
+                seen_ended = ended;
+                if is_idle && !finishing {
+                    connection.as_mut().finish();
+                }
+                // Looked at again, so that a connection closes within twice the time.
+                let again = keepalive.max_connection_idle.map(|idle| Instant::now() + idle);
+                idle = again.map(|at| Box::pin(sleep_until(at)));
+            }
+        }
+    }
+}
+
+/// Ends when the timer does; never, if there is none.
+async fn expired(timer: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    match timer {
+        Some(timer) => timer.as_mut().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,282 @@
+//! Sends batches to an OTLP endpoint.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use otlp::{Batch, Codec, Signal};
+use pipeline::{Exporter, Item, Outcome, Sender, exporter::BoxFuture};
+
+pub use super::channel::ClientKeepalive;
+use super::{
+    SettingsError,
+    channel::{Channel, GrpcChannel},
+    endpoint::Endpoint,
+    http_channel::{HttpChannel, Target},
+    route,
+};
+use crate::codec;
+
+/// Which of OTLP's transports is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// The Collector's `otlp` exporter.
+    #[default]
+    Grpc,
+    /// The Collector's `otlphttp` exporter, with binary protobuf.
+    Http,
+}
+
+/// Settings of an exporter, in the words of the Collector's `otlp` and `otlphttp` exporters. The default sends over gRPC
+/// to 127.0.0.1:4317, uncompressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Its name in configuration, metrics and logs.
+    pub name: String,
+    /// The transport.
+    pub protocol: Protocol,
+    /// `endpoint`: `host:port` or a URL. For HTTP the signal's path (`/v1/traces`, …) is put behind it.
+    pub endpoint: String,
+    /// `traces_endpoint`, HTTP only: the whole URL, used as it is.
+    pub traces_endpoint: Option<String>,
+    /// `logs_endpoint`, HTTP only.
+    pub logs_endpoint: Option<String>,
+    /// `metrics_endpoint`, HTTP only.
+    pub metrics_endpoint: Option<String>,
+    /// `profiles_endpoint`, HTTP only.
+    pub profiles_endpoint: Option<String>,
+    /// `headers`: sent with every request.
+    pub headers: Vec<(String, String)>,
+    /// `compression`.
+    pub compression: Option<Codec>,
+    /// `compression_params.level`: gzip 1 to 12, zstd 1 to 22.
+    pub compression_level: i32,
+    /// `timeout`: how long one attempt may take.
+    pub timeout: Duration,
+    /// `keepalive`, gRPC only.
+    pub keepalive: Option<ClientKeepalive>,
+    /// `tls.insecure`: no TLS where the endpoint has no scheme.
+    pub insecure: bool,
+    /// Connections of each shard: gRPC opens that many and takes them in turn, HTTP/1.1 at most that many.
+    pub connections: usize,
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        Self {
+            name: "otlp".to_owned(),
+            protocol: Protocol::Grpc,
+            endpoint: "127.0.0.1:4317".to_owned(),
+            traces_endpoint: None,
+            logs_endpoint: None,
+            metrics_endpoint: None,
+            profiles_endpoint: None,
+            headers: Vec::new(),
+            compression: None,
+            compression_level: codec::DEFAULT_LEVEL,
+            timeout: Duration::from_secs(5),
+            keepalive: None,
+            insecure: true,
+            connections: 1,
+        }
+    }
+}
+
+impl OtlpConfig {
+    /// The same with another endpoint.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// The same over HTTP.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// The same with compression.
+    #[must_use]
+    pub fn with_compression(mut self, codec: Codec) -> Self {
+        self.compression = Some(codec);
+        self
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whether an exporter could be made of it.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.channel().map(drop)
+    }
+
+    pub(super) fn channel(&self) -> Result<Channel, SettingsError> {
+        let wrong = |key, message: &str| Err(SettingsError { key, message: message.to_owned() });
+        if self.connections == 0 {
+            return wrong("connections", "must be at least 1");
+        }
+        if self.timeout.is_zero() {
+            return wrong("timeout", "must be longer than nothing");
+        }
+        let levels = match self.compression {
+            Some(Codec::Gzip) => 1..=12,
+            Some(Codec::Zstd) => 1..=22,
+            None => i32::MIN..=i32::MAX,
+        };
+        if !levels.contains(&self.compression_level) {
+            return wrong("compression_params.level", "must be 1 to 12 for gzip, 1 to 22 for zstd");
+        }
+        let headers = self.header_map()?;
+        match self.protocol {
+            Protocol::Grpc => {
+                let endpoint = Endpoint::parse("endpoint", &self.endpoint, self.insecure)?;
+                let uris = each_signal(|signal| endpoint.uri("endpoint", route::grpc_path(signal)))?;
+                let options = (self.timeout, self.keepalive);
+                Ok(Channel::Grpc(GrpcChannel::new(endpoint, uris, headers, options, self.connections)))
+            }
+            Protocol::Http => {
+                let targets = each_signal(|signal| self.target(signal))?;
+                Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout, self.connections)))
+            }
+        }
+    }
+
+    fn target(&self, signal: Signal) -> Result<Target, SettingsError> {
+        let (key, own) = match signal {
+            Signal::Traces => ("traces_endpoint", &self.traces_endpoint),
+            Signal::Logs => ("logs_endpoint", &self.logs_endpoint),
+            Signal::Metrics => ("metrics_endpoint", &self.metrics_endpoint),
+            Signal::Profiles => ("profiles_endpoint", &self.profiles_endpoint),
+        };
+        let (endpoint, path) = match own {
+            Some(url) => {
+                let endpoint = Endpoint::parse(key, url, self.insecure)?;
+                let path = if endpoint.path.is_empty() { "/".to_owned() } else { endpoint.path.clone() };
+                (endpoint, path)
+            }
+            None => {
+                let endpoint = Endpoint::parse("endpoint", &self.endpoint, self.insecure)?;
+                let path = format!("{}{}", endpoint.path.trim_end_matches('/'), route::http_path(signal));
+                (endpoint, path)
+            }
+        };
+        let uri: Uri = path
+            .parse()
+            .map_err(|error| SettingsError { key, message: format!("{path:?} is not a path: {error}") })?;
+        Ok(Target::new(endpoint, uri))
+    }
+
+    fn header_map(&self) -> Result<HeaderMap, SettingsError> {
+        let mut headers = HeaderMap::new();
+        let agent = concat!("aldis/", env!("CARGO_PKG_VERSION"));
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(agent));
+        for (name, value) in &self.headers {
+            let wrong = |what| SettingsError {
+                key: "headers",
+                message: format!("{name:?} is not a header's {what}"),
+            };
+            let value = HeaderValue::try_from(value).map_err(|_| wrong("value"))?;
+            headers.insert(HeaderName::try_from(name).map_err(|_| wrong("name"))?, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn each_signal<T>(mut make: impl FnMut(Signal) -> Result<T, SettingsError>) -> Result<[T; 4], SettingsError> {
+    let [traces, logs, metrics, profiles] = Signal::ALL;
+    Ok([make(traces)?, make(logs)?, make(metrics)?, make(profiles)?])
+}
+
+/// An OTLP exporter over gRPC or HTTP.
+///
+/// A batch leaves as it was received, compression included, unless a stage changed it or another codec is configured.
+///
+/// ```
+/// use aldis_connect::otlp::{OtlpConfig, OtlpExporter};
+/// use pipeline::Exporter;
+///
+/// let exporter = OtlpExporter::new(OtlpConfig::default());
+/// assert_eq!(exporter.name(), "otlp");
+/// let tls = OtlpConfig::default().with_endpoint("https://collector:4317");
+/// assert!(OtlpExporter::try_new(tls).is_err());
+/// ```
+#[derive(Debug)]
+pub struct OtlpExporter {
+    config: OtlpConfig,
+}
+
+impl OtlpExporter {
+    /// An exporter. Whatever it is sent fails for good, with the reason, if the configuration is wrong; where that
+    /// should be known at start-up use [`OtlpExporter::try_new`].
+    pub fn new(config: OtlpConfig) -> Self {
+        Self { config }
+    }
+
+    /// An exporter whose configuration was found right.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn try_new(config: OtlpConfig) -> Result<Self, SettingsError> {
+        config.validate()?;
+        Ok(Self { config })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &OtlpConfig {
+        &self.config
+    }
+}
+
+impl Exporter for OtlpExporter {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn open(&self) -> Box<dyn Sender> {
+        Box::new(OtlpSender {
+            channel: self.config.channel(),
+            codec: self.config.compression,
+            level: self.config.compression_level,
+        })
+    }
+}
+
+struct OtlpSender {
+    channel: Result<Channel, SettingsError>,
+    codec: Option<Codec>,
+    level: i32,
+}
+
+impl Sender for OtlpSender {
+    fn send<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let channel = match &self.channel {
+                Ok(channel) => channel,
+                Err(error) => return Outcome::Permanent { reason: error.to_string() },
+            };
+            match self.payload(&item.batch) {
+                Ok(payload) => channel.send(item.batch.signal(), payload, self.codec).await.outcome,
+                Err(error) => Outcome::Permanent { reason: error.to_string() },
+            }
+        })
+    }
+}
+
+impl OtlpSender {
+    fn payload(&self, batch: &Batch) -> Result<Bytes, codec::CodecError> {
+        let Some(codec) = self.codec else { return Ok(batch.to_wire()) };
+        match batch.compressed(codec) {
+            Some(as_received) => Ok(as_received.clone()),
+            None => codec::compress(codec, self.level, &batch.to_wire()),
+        }
+    }
+}

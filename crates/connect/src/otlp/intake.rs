@@ -1,0 +1,232 @@
+//! From a body to an answer: what gRPC and HTTP share.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use otlp::{Batch, Check, Checker, Codec, Signal};
+use pipeline::{Budget, Charge, Context, Inlet, Item, Outcome, Receipt, Shards};
+
+use super::{
+    Refusal,
+    message::PartialSuccess,
+    stats::{Counted, ReceiverStats},
+};
+use crate::{
+    body::ReadError,
+    codec::{self, CodecError},
+    limits::OVERLOAD_RETRY_AFTER,
+};
+
+/// One shard's share of a receiver.
+pub(super) struct Desk {
+    pub(super) source: Arc<str>,
+    pub(super) shard: usize,
+    pub(super) shards: Shards,
+    pub(super) stats: Arc<ReceiverStats>,
+    pub(super) body_timeout: Duration,
+    ports: [Option<Port>; 4],
+}
+
+/// One signal's way into the pipeline.
+pub(super) struct Port {
+    signal: Signal,
+    inlet: Arc<dyn Inlet>,
+    /// Used by one thread only, so never contended.
+    checker: Mutex<Checker>,
+}
+
+/// A request whose body is whole, and what is known about it.
+pub(super) struct Arrived {
+    pub(super) body: Bytes,
+    pub(super) codec: Option<Codec>,
+    pub(super) max: usize,
+    pub(super) headers: Option<Arc<[(String, String)]>>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        (source, check, body_timeout): (Arc<str>, Check, Duration),
+        (shards, shard): (&Shards, usize),
+        inlets: [Option<Arc<dyn Inlet>>; 4],
+        stats: Arc<ReceiverStats>,
+    ) -> Self {
+        let mut signals = Signal::ALL.into_iter();
+        let ports = inlets.map(|inlet| {
+            let signal = signals.next()?;
+            let inlet = inlet?;
+            let checker = Mutex::new(Checker::new(signal, check, inlet.depth()));
+            Some(Port { signal, inlet, checker })
+        });
+        Self { source, shard, shards: shards.clone(), stats, body_timeout, ports }
+    }
+
+    pub(super) fn port(&self, signal: Signal) -> Option<&Port> {
+        self.ports[signal as usize].as_ref()
+    }
+
+    /// Memory for the body of one request.
+    pub(super) fn hold<'a>(&'a self, port: &'a Port) -> Held<'a> {
+        Held { desk: self, budget: port.inlet.budget(), charges: Vec::with_capacity(2), bytes: 0 }
+    }
+
+    /// Decompresses, checks, offers, and waits for what becomes of it.
+    pub(super) async fn admit(
+        &self,
+        port: &Port,
+        arrived: Arrived,
+        mut held: Held<'_>,
+        counted: &mut Counted<'_>,
+    ) -> Result<PartialSuccess, Refusal> {
+        let timeout = arrived.timeout;
+        let receipt = self.offer(port, arrived, &mut held, counted)?;
+        let outcome = match (receipt, timeout) {
+            (None, _) => Outcome::DELIVERED,
+            (Some(receipt), None) => receipt.await,
+            (Some(receipt), Some(timeout)) => {
+                tokio::time::timeout(timeout, receipt).await.map_err(|_| Refusal::DeadlineExceeded)?
+            }
+        };
+        match outcome {
+            Outcome::Removed | Outcome::Delivered { rejected: 0 } => Ok(PartialSuccess::default()),
+            Outcome::Delivered { rejected } => {
+                let message = format!("{rejected} records were rejected by a destination");
+                Ok(PartialSuccess { rejected, message })
+            }
+            Outcome::Retry { after, reason, .. } => Err(Refusal::Unavailable { after, reason }),
+            Outcome::Permanent { reason } => Err(Refusal::Permanent(reason)),
+        }
+    }
+
+    /// `None` if there is nothing to offer: an empty request succeeds.
+    fn offer(
+        &self,
+        port: &Port,
+        arrived: Arrived,
+        held: &mut Held<'_>,
+        counted: &mut Counted<'_>,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let stats = self.stats.signal(port.signal);
+        stats.bytes_received.fetch_add(arrived.body.len() as u64, Relaxed);
+        let batch = port.check(&arrived, held)?;
+        stats.bytes_decompressed.fetch_add(batch.raw().len() as u64, Relaxed);
+        let records = batch.len() as u64;
+        if records == 0 {
+            return Ok(None);
+        }
+        counted.offer(records);
+        let received_ns = now_ns();
+        let (receipt, share) = Receipt::new(records);
+        let context = Context {
+            source: Some(self.source.clone()),
+            tenant: None,
+            headers: arrived.headers,
+            received_ns,
+            deadline_ns: arrived.timeout.map(|timeout| {
+                received_ns.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+            }),
+            shares: vec![share],
+            charges: std::mem::take(&mut held.charges),
+        };
+        port.inlet.offer(Item { batch, context }, received_ns);
+        Ok(Some(receipt))
+    }
+}
+
+impl Port {
+    pub(super) fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    fn check(&self, arrived: &Arrived, held: &mut Held<'_>) -> Result<Batch, Refusal> {
+        let raw = match arrived.codec {
+            None => arrived.body.clone(),
+            Some(codec) => {
+                codec::decompress(codec, &arrived.body, arrived.max, &mut |bytes| held.take(bytes))?
+            }
+        };
+        let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = checker.check(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if let Some(codec) = arrived.codec {
+            batch.set_compressed(codec, arrived.body.clone());
+        }
+        Ok(batch)
+    }
+}
+
+impl From<CodecError> for Refusal {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Malformed(_) => Refusal::Undecodable(error.to_string()),
+            CodecError::TooLarge { max } => Refusal::TooLarge { max },
+            CodecError::Refused => Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER },
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn of_body(error: &ReadError, max: usize) -> Self {
+        match error {
+            ReadError::TooLarge => Refusal::TooLarge { max },
+            ReadError::Refused => Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER },
+            ReadError::CutOff => Refusal::Undecodable("the body ends before its announced length".to_owned()),
+            ReadError::Surplus => Refusal::ManyMessages,
+            ReadError::Broken(_) => Refusal::Cancelled,
+        }
+    }
+}
+
+/// Memory charged for one request, and its weight in the choice of the idlest shard.
+pub(super) struct Held<'a> {
+    desk: &'a Desk,
+    budget: &'a Budget,
+    charges: Vec<Charge>,
+    bytes: i64,
+}
+
+impl Held<'_> {
+    /// Takes more; `false` if the budget has no more.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let Some(charge) = self.budget.try_charge(bytes) else { return false };
+        self.charges.push(charge);
+        self.bytes += bytes as i64;
+        self.desk.shards.add_open_bytes(self.desk.shard, bytes as i64);
+        true
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.desk.shards.add_open_bytes(self.desk.shard, -self.bytes);
+    }
+}
+
+/// Request headers as metadata, without those that belong to the transport.
+pub(super) fn metadata(headers: &HeaderMap) -> Arc<[(String, String)]> {
+    const TRANSPORT: [&str; 9] = [
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "te",
+        "transfer-encoding",
+    ];
+    let mut pairs: Vec<(String, String)> = headers
+        .iter()
+        .filter(|(name, _)| !TRANSPORT.contains(&name.as_str()) && !name.as_str().starts_with("grpc-"))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    pairs.sort_unstable();
+    pairs.into()
+}
+
+pub(super) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

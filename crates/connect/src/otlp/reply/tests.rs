@@ -1,0 +1,126 @@
+//! The specification's tables, row by row.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pipeline::Outcome;
+
+use super::{Reply, retry_after};
+use crate::otlp::{
+    base64,
+    message::{PartialSuccess, Status},
+};
+
+/// `r` retry, `?` retry that may have been delivered, `p` permanent.
+fn letter(outcome: &Outcome) -> char {
+    match outcome {
+        Outcome::Delivered { .. } => 'd',
+        Outcome::Removed => '-',
+        Outcome::Retry { maybe_delivered: false, .. } => 'r',
+        Outcome::Retry { maybe_delivered: true, .. } => '?',
+        Outcome::Permanent { .. } => 'p',
+    }
+}
+
+#[test]
+fn every_grpc_status() {
+    //                   0 CANCELLED UNKNOWN INVALID DEADLINE …
+    let expected = "d?pp?ppppprrpprrp";
+    for (number, letter_expected) in expected.chars().enumerate() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from(number));
+        let reply = Reply::of_grpc(StatusCode::OK, &trailers, &[]);
+        assert_eq!(letter(&reply.outcome), letter_expected, "{}", reply.code);
+    }
+}
+
+#[test]
+fn resource_exhausted_is_retryable_only_with_a_delay() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("8"));
+    trailers.insert("grpc-message", HeaderValue::from_static("50%25 full"));
+    assert_eq!(letter(&Reply::of_grpc(StatusCode::OK, &trailers, &[]).outcome), 'p');
+    let status = Status { code: 8, message: String::new(), retry_after: Some(Duration::from_secs(3)) };
+    let details = HeaderValue::try_from(base64::encode(&status.encode())).expect("base64");
+    trailers.insert("grpc-status-details-bin", details);
+    let expected = Outcome::Retry {
+        after: Some(Duration::from_secs(3)),
+        maybe_delivered: false,
+        reason: "RESOURCE_EXHAUSTED: 50% full".into(),
+    };
+    assert_eq!(Reply::of_grpc(StatusCode::OK, &trailers, &[]).outcome, expected);
+}
+
+#[test]
+fn a_proxy_that_does_not_speak_grpc() {
+    for (status, expected) in [
+        (400, 'p'),
+        (401, 'p'),
+        (403, 'p'),
+        (404, 'p'),
+        (429, 'r'),
+        (502, 'r'),
+        (503, 'r'),
+        (504, 'r'),
+        (500, 'p'),
+        (200, 'p'),
+    ] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        assert_eq!(letter(&Reply::of_grpc(status, &HeaderMap::new(), &[]).outcome), expected, "{status}");
+    }
+}
+
+#[test]
+fn every_http_status() {
+    for (status, expected) in [
+        (200, 'd'),
+        (202, 'd'),
+        (204, 'd'),
+        (301, 'p'),
+        (400, 'p'),
+        (401, 'p'),
+        (403, 'p'),
+        (404, 'p'),
+        (408, 'p'),
+        (413, 'p'),
+        (415, 'p'),
+        (429, 'r'),
+        (500, 'p'),
+        (501, 'p'),
+        (502, '?'),
+        (503, 'r'),
+        (504, '?'),
+    ] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let reply = Reply::of_http(status, &HeaderMap::new(), &Bytes::new(), UNIX_EPOCH);
+        assert_eq!(letter(&reply.outcome), expected, "{status}");
+    }
+}
+
+#[test]
+fn rejected_records_are_counted() {
+    let body = PartialSuccess { rejected: 7, message: "too old".into() }.response();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let expected = Outcome::Delivered { rejected: 7 };
+    assert_eq!(Reply::of_grpc(StatusCode::OK, &trailers, &body).outcome, expected);
+    let reply = Reply::of_http(StatusCode::OK, &HeaderMap::new(), &body.into(), UNIX_EPOCH);
+    assert_eq!(reply.outcome, expected);
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+    for (text, expected) in [
+        ("5", Some(5)),
+        ("0", Some(0)),
+        ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
+        ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+        ("999999999", Some(3600)),
+        ("soon", None),
+        ("-1", None),
+    ] {
+        assert_eq!(retry_after(text, now), expected.map(Duration::from_secs), "{text}");
+    }
+}

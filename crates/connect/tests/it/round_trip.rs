@@ -1,0 +1,217 @@
+//! What goes in at an exporter comes out at a receiver, byte for byte.
+
+use std::time::{Duration, Instant};
+
+use aldis_connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
+use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
+use pipeline::{Context, Exporter, Item, Outcome};
+
+use crate::side::{Side, block_on, eventually, spans};
+
+fn exporter(side: &Side, protocol: Protocol, codec: Option<Codec>) -> OtlpExporter {
+    let endpoint = match protocol {
+        Protocol::Grpc => side.grpc().to_string(),
+        Protocol::Http => format!("http://{}", side.http()),
+    };
+    let config = OtlpConfig { compression: codec, ..OtlpConfig::default() };
+    OtlpExporter::try_new(config.with_endpoint(endpoint).with_protocol(protocol)).expect("right")
+}
+
+fn batch(count: usize) -> Batch {
+    Checker::new(Signal::Traces, Check::Full, Depth::Counts).check(spans(count)).expect("valid")
+}
+
+fn item(batch: Batch) -> Item {
+    Item { batch, context: Context::default() }
+}
+
+#[test]
+fn every_protocol_and_codec() {
+    let side = Side::start();
+    let mut expected = 0;
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        for codec in [None, Some(Codec::Gzip), Some(Codec::Zstd)] {
+            let exporter = exporter(&side, protocol, codec);
+            let sent = batch(1000);
+            let outcome = block_on(async { exporter.open().send(&item(sent.clone())).await });
+            assert_eq!(outcome, Outcome::DELIVERED, "{protocol:?} {codec:?}");
+            let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+            assert_eq!(got.raw(), sent.raw());
+            assert_eq!(got.len(), 1000);
+            for other in [Codec::Gzip, Codec::Zstd] {
+                assert_eq!(got.compressed(other).is_some(), codec == Some(other), "kept as received");
+            }
+            expected += 1;
+        }
+    }
+    let counts = side.listening().counts();
+    let traces = counts.signal(Signal::Traces);
+    assert_eq!((traces.requests_offered, traces.requests_admitted), (expected, expected));
+    assert_eq!((traces.records_offered, traces.records_admitted), (expected * 1000, expected * 1000));
+    assert_eq!(traces.bytes_decompressed, expected * spans(1000).len() as u64);
+}
+
+/// Bytes that no compressor of ours would make, so that a second compression would show.
+#[test]
+fn compressed_bytes_leave_as_they_came() {
+    let side = Side::start();
+    let raw = spans(50);
+    let odd = zstd::encode_all(&raw[..], 19).expect("zstd");
+    let mut received =
+        Checker::new(Signal::Traces, Check::Full, Depth::Counts).check(raw.clone()).expect("valid");
+    received.set_compressed(Codec::Zstd, odd.clone().into());
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let exporter = exporter(&side, protocol, Some(Codec::Zstd));
+        let outcome = block_on(async { exporter.open().send(&item(received.clone())).await });
+        assert_eq!(outcome, Outcome::DELIVERED);
+        let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+        assert_eq!(got.compressed(Codec::Zstd).expect("kept"), &odd[..]);
+    }
+    // Another codec is another form: it is made anew.
+    let gzip = exporter(&side, Protocol::Grpc, Some(Codec::Gzip));
+    assert_eq!(block_on(async { gzip.open().send(&item(received)).await }), Outcome::DELIVERED);
+    let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+    assert_eq!((got.raw(), got.compressed(Codec::Zstd)), (&raw, None));
+}
+
+#[test]
+fn answers_come_back_as_outcomes() {
+    let side = Side::start();
+    let second = Some(Duration::from_secs(2));
+    let rows = [
+        (Outcome::Delivered { rejected: 7 }, Outcome::Delivered { rejected: 7 }),
+        (Outcome::Removed, Outcome::DELIVERED),
+        (
+            Outcome::Retry { after: second, maybe_delivered: false, reason: "later".into() },
+            Outcome::Retry { after: second, maybe_delivered: false, reason: "later".into() },
+        ),
+        (Outcome::Permanent { reason: "never".into() }, Outcome::Permanent { reason: "never".into() }),
+    ];
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let exporter = exporter(&side, protocol, None);
+        for (told, expected) in &rows {
+            side.memory.answer_with(Some(told.clone()));
+            let outcome = block_on(async { exporter.open().send(&item(batch(20))).await });
+            match (&outcome, expected) {
+                (
+                    Outcome::Retry { after, maybe_delivered, reason },
+                    Outcome::Retry { after: a, maybe_delivered: m, reason: r },
+                ) => {
+                    assert_eq!((after, maybe_delivered), (a, m));
+                    assert!(reason.contains(r), "{reason}");
+                }
+                (Outcome::Permanent { reason }, Outcome::Permanent { reason: r }) => {
+                    assert!(reason.contains(r), "{reason}");
+                }
+                _ => assert_eq!(&outcome, expected),
+            }
+        }
+    }
+}
+
+#[test]
+fn sixty_four_senders_at_once() {
+    let side = Side::start();
+    let exporter = exporter(&side, Protocol::Grpc, None);
+    block_on(async {
+        let senders: Vec<_> = (0..64).map(|_| exporter.open()).collect();
+        let items: Vec<_> = (0..64).map(|i| item(batch(i + 1))).collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for (sender, item) in senders.into_iter().zip(items) {
+            tasks.spawn(async move {
+                for _ in 0..5 {
+                    assert_eq!(sender.send(&item).await, Outcome::DELIVERED);
+                }
+                sender
+            });
+        }
+        // Kept until all are done, so that all their connections are open at once.
+        let open: Vec<_> = tasks.join_all().await;
+        assert_eq!(side.listening().counts().connections_open, 64);
+        drop(open);
+        eventually("all connections closed", || side.listening().counts().connections_open == 0).await;
+    });
+    let counts = side.listening().counts();
+    assert_eq!(counts.signal(Signal::Traces).records_admitted, 5 * (1..=64).sum::<u64>());
+    assert_eq!(counts.connections_accepted, 64);
+    assert_eq!(side.memory.budget.used(), 0);
+}
+
+#[test]
+fn nobody_listens_and_a_connection_that_breaks() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let exporter = OtlpExporter::new(OtlpConfig::default().with_endpoint(gone.to_string()));
+    let outcome = block_on(async { exporter.open().send(&item(batch(1))).await });
+    assert!(matches!(outcome, Outcome::Retry { maybe_delivered: false, .. }), "{outcome:?}");
+
+    let side = Side::start();
+    side.memory.answer_with(None);
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        // The receiver takes the request and then lives no longer.
+        let mut side = Side::start();
+        side.memory.answer_with(None);
+        let exporter = self::exporter(&side, protocol, None);
+        let outcome = block_on(async {
+            let sender = exporter.open();
+            let request = item(batch(3));
+            let sending = sender.send(&request);
+            let memory = side.memory.clone();
+            let listening = side.listening.take().expect("running");
+            let end = std::thread::spawn(move || {
+                while memory.batches.lock().expect("unpoisoned").is_empty() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                listening.stop(Instant::now());
+            });
+            let outcome = sending.await;
+            end.join().expect("stopped");
+            outcome
+        });
+        assert!(matches!(outcome, Outcome::Retry { maybe_delivered: true, .. }), "{protocol:?} {outcome:?}");
+    }
+}
+
+/// A sender whose connection was closed in peace makes a new one.
+#[test]
+fn a_sender_reconnects() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let mut side = Side::start();
+        let exporter = self::exporter(&side, protocol, None);
+        let mut settings = crate::side::settings();
+        if let (Some(grpc), Some(http)) = (&mut settings.grpc, &mut settings.http) {
+            (grpc.endpoint, http.endpoint) = (side.grpc().to_string(), side.http().to_string());
+        }
+        block_on(async {
+            let sender = exporter.open();
+            assert_eq!(sender.send(&item(batch(1))).await, Outcome::DELIVERED);
+            let listening = side.listening.take().expect("running");
+            let stopped = std::thread::spawn(move || listening.stop(Instant::now() + Duration::from_secs(5)));
+            eventually("the receiver stopped", || stopped.is_finished()).await;
+            assert_eq!(stopped.join().expect("no panic"), 0, "an idle connection goes when asked");
+            let next = Side::with(settings, 64 << 20);
+            assert_eq!(sender.send(&item(batch(2))).await, Outcome::DELIVERED);
+            assert_eq!(next.memory.batches.lock().expect("unpoisoned").len(), 1);
+        });
+    }
+}
+
+#[test]
+fn profiles_and_metrics_find_their_way_by_path() {
+    let side = Side::start();
+    for signal in [Signal::Metrics, Signal::Profiles] {
+        let empty =
+            Checker::new(signal, Check::Full, Depth::Counts).check(bytes::Bytes::new()).expect("valid");
+        for protocol in [Protocol::Grpc, Protocol::Http] {
+            let exporter = exporter(&side, protocol, None);
+            let outcome = block_on(async { exporter.open().send(&item(empty.clone())).await });
+            // No pipeline takes them here.
+            let Outcome::Permanent { reason } = outcome else { panic!("{outcome:?}") };
+            assert!(reason.contains("no pipeline for its signal"), "{reason}");
+        }
+    }
+    let exporter = exporter(&side, Protocol::Http, None);
+    let empty =
+        Checker::new(Signal::Logs, Check::Full, Depth::Counts).check(bytes::Bytes::new()).expect("valid");
+    assert_eq!(block_on(async { exporter.open().send(&item(empty)).await }), Outcome::DELIVERED);
+    assert!(side.memory.batches.lock().expect("unpoisoned").is_empty(), "an empty request is not offered");
+}
