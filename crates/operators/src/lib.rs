@@ -8,10 +8,14 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod edit;
+pub mod filter;
 pub mod limits;
 pub mod operator;
 pub mod pass;
 pub mod sample;
+pub mod settings;
 
 pub use operator::{DropReason, Held, Operator, Output, StepContext};
 pub use pass::Pass;
+pub use settings::SettingError;

@@ -67,21 +67,22 @@ pub struct Held {
 pub enum DropReason {
     /// The result would not fit into one request ([`otlp::limits::MAX_REQUEST_BYTES`]).
     TooLarge,
-    /// A condition cannot be evaluated and its operator is set to drop what it cannot judge.
-    Unevaluable,
+    /// Only the framing of the request was checked, and the operator must read it. A caller that keeps its promises never
+    /// sees this.
+    NotChecked,
     /// The operator panicked. Counted by the caller that contained it, never by an operator.
     Panicked,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [DropReason; 3] = [Self::TooLarge, Self::Unevaluable, Self::Panicked];
+    pub const ALL: [DropReason; 3] = [Self::TooLarge, Self::NotChecked, Self::Panicked];
 
     /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             DropReason::TooLarge => "too_large",
-            DropReason::Unevaluable => "unevaluable",
+            DropReason::NotChecked => "not_checked",
             DropReason::Panicked => "panicked",
         }
     }
