@@ -17,6 +17,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod index;
+pub mod json;
 pub mod limits;
 pub mod merge;
 mod normalise;
