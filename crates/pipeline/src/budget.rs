@@ -17,9 +17,15 @@ struct State {
     used: AtomicUsize,
 }
 
-/// Bytes taken from a [`Budget`]; given back when dropped.
-#[derive(Debug)]
+/// Bytes taken from a [`Budget`]; given back when the last clone is dropped, so that copies of a batch that share its
+/// bytes are charged once.
+#[derive(Clone, Debug)]
 pub struct Charge {
+    _taken: Arc<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
     state: Arc<State>,
     bytes: usize,
 }
@@ -40,7 +46,9 @@ impl Budget {
                 return None;
             }
             match self.state.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Some(Charge { state: self.state.clone(), bytes }),
+                Ok(_) => {
+                    return Some(Charge { _taken: Arc::new(Taken { state: self.state.clone(), bytes }) });
+                }
                 Err(now) => used = now,
             }
         }
@@ -57,8 +65,34 @@ impl Budget {
     }
 }
 
-impl Drop for Charge {
+impl Drop for Taken {
     fn drop(&mut self) {
         self.state.used.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_with_the_last_clone() {
+        let budget = Budget::new(100);
+        let charge = budget.try_charge(60).unwrap();
+        assert!(budget.try_charge(41).is_none());
+        let clone = charge.clone();
+        drop(charge);
+        assert_eq!(budget.used(), 60);
+        drop(clone);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn one_request_larger_than_the_budget_passes_alone() {
+        let budget = Budget::new(100);
+        let large = budget.try_charge(1000).unwrap();
+        assert!(budget.try_charge(1).is_none());
+        drop(large);
+        assert!(budget.try_charge(1).is_some());
     }
 }

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use otlp::Batch;
+use otlp::{Batch, Check, Signal};
 
-use crate::{Charge, Share};
+use crate::{
+    Charge, Outcome, Share,
+    queue::Size,
+    receipt::{fan_out, resolve_all, take_weight},
+};
 
 /// A batch and what must be known about it on its way.
 #[derive(Debug)]
@@ -28,8 +32,126 @@ pub struct Context {
     pub received_ns: u64,
     /// When its sender stops waiting, Unix nanoseconds.
     pub deadline_ns: Option<u64>,
+    /// Whether an attempt to deliver it ended without telling whether it arrived.
+    pub maybe_delivered: bool,
     /// Who waits for it, and with which weight.
     pub shares: Vec<Share>,
     /// The memory it is charged for; freed when the last part of it is gone.
     pub charges: Vec<Charge>,
+}
+
+impl Item {
+    /// An item that nobody waits for.
+    pub fn new(batch: Batch) -> Self {
+        Self { batch, context: Context::default() }
+    }
+
+    /// What it takes up in a queue.
+    pub fn size(&self) -> Size {
+        Size { requests: 1, records: self.batch.len() as u64, bytes: self.batch.memory_bytes() as u64 }
+    }
+
+    /// Tells everybody who waits for it.
+    pub fn resolve(self, outcome: Outcome) {
+        resolve_all(self.context.shares, outcome);
+    }
+
+    /// Tells everybody who waits for it that it was taken over, and keeps it.
+    pub fn acknowledge(&mut self) {
+        resolve_all(std::mem::take(&mut self.context.shares), Outcome::DELIVERED);
+    }
+
+    /// Whether it may be merged with others or split: profiles and framing-checked batches pass whole.
+    pub fn is_divisible(&self) -> bool {
+        self.batch.signal() != Signal::Profiles && self.batch.checked() == Check::Full
+    }
+
+    /// Items of one signal, tenant and set of headers as one, in order. Empty gives nothing.
+    pub fn merge(items: Vec<Item>) -> Option<Item> {
+        let mut items = items.into_iter();
+        let mut first = items.next()?;
+        if items.len() == 0 {
+            return Some(first);
+        }
+        let mut batches = vec![first.batch];
+        for item in items {
+            first.context.absorb(item.context);
+            batches.push(item.batch);
+        }
+        Some(Item { batch: otlp::merge(&batches), context: first.context })
+    }
+
+    /// At most `max_records` and `max_bytes` in each (zero means no bound), in order. Shares are divided with the records
+    /// they stand for.
+    pub fn split(self, max_records: usize, max_bytes: usize) -> Vec<Item> {
+        let Item { batch, mut context } = self;
+        let pieces = otlp::split(batch, max_records, max_bytes);
+        let mut records_left: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let mut items = Vec::with_capacity(pieces.len());
+        let count = pieces.len();
+        for (i, batch) in pieces.into_iter().enumerate() {
+            let records = batch.len() as u64;
+            if i + 1 == count {
+                items.push(Item { batch, context });
+                break;
+            }
+            let part = context.cut(records, records_left);
+            records_left -= records;
+            items.push(Item { batch, context: part });
+        }
+        items
+    }
+
+    /// Copies for `n` destinations: the bytes are shared, and whoever waits is told by the rule of
+    /// [`crate::receipt::fan_out`].
+    pub fn fan_out(self, n: usize) -> Vec<Item> {
+        let Item { batch, mut context } = self;
+        let branches = fan_out(std::mem::take(&mut context.shares), n);
+        let copy =
+            |shares| Item { batch: batch.clone(), context: Context { shares, ..context.without_shares() } };
+        branches.into_iter().map(copy).collect()
+    }
+}
+
+impl Context {
+    /// Whether items may be merged: the same tenant and the same headers.
+    pub fn is_mergeable_with(&self, other: &Context) -> bool {
+        self.tenant == other.tenant && self.headers == other.headers
+    }
+
+    /// A copy that nobody waits for.
+    pub fn without_shares(&self) -> Context {
+        Context {
+            source: self.source.clone(),
+            tenant: self.tenant.clone(),
+            headers: self.headers.clone(),
+            received_ns: self.received_ns,
+            deadline_ns: self.deadline_ns,
+            maybe_delivered: self.maybe_delivered,
+            shares: Vec::new(),
+            charges: self.charges.clone(),
+        }
+    }
+
+    /// A copy for `records` of the `of` records it stands for, with that part of the shares.
+    pub(crate) fn cut(&mut self, records: u64, of: u64) -> Context {
+        let weight: u64 = self.shares.iter().map(Share::weight).sum();
+        // Equal unless a stage made or removed records without saying for whom.
+        let part = u128::from(weight) * u128::from(records) / u128::from(of.max(1));
+        Context { shares: take_weight(&mut self.shares, part as u64), ..self.without_shares() }
+    }
+
+    /// Takes over what another item's context stands for: the earliest times, all shares, all charges.
+    fn absorb(&mut self, other: Context) {
+        if self.source != other.source {
+            self.source = None;
+        }
+        self.received_ns = self.received_ns.min(other.received_ns);
+        self.deadline_ns = match (self.deadline_ns, other.deadline_ns) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self.shares.extend(other.shares);
+        self.charges.extend(other.charges);
+    }
 }

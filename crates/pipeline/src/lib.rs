@@ -9,18 +9,44 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod batcher;
 pub mod budget;
+pub mod chain;
+pub mod clock;
+pub mod compressor;
+mod contain;
 pub mod exporter;
+pub mod exporting;
+pub mod health;
+pub mod histogram;
 pub mod inlet;
 pub mod item;
+pub mod ledger;
+pub mod limits;
+pub mod memory_limit;
 pub mod outcome;
+pub mod queue;
 pub mod receipt;
+pub mod retry;
 pub mod shard;
+pub mod stage;
+pub mod stats;
 
+pub use batcher::{Batcher, BatcherSettings};
 pub use budget::{Budget, Charge};
+pub use chain::{Chain, ChainParts, Outlet, Step};
+pub use compressor::Compressor;
 pub use exporter::{Exporter, Sender};
+pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, Undelivered};
+pub use health::Health;
+pub use histogram::Histogram;
 pub use inlet::Inlet;
 pub use item::{Context, Item};
+pub use ledger::Ledger;
+pub use memory_limit::{MemoryLimitSettings, MemoryLimiter};
 pub use outcome::Outcome;
 pub use receipt::{Receipt, Share};
+pub use retry::RetrySettings;
 pub use shard::Shards;
+pub use stage::Stage;
+pub use stats::{Stats, Violation};

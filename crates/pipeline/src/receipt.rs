@@ -61,8 +61,26 @@ struct State {
     /// [`SOME_DELIVERED`] and the count of rejected records.
     told: AtomicU64,
     slow: Mutex<Slow>,
-    /// Where the outcome goes if nobody awaits it: one branch of a fan-out.
-    fan: Option<Arc<Fan>>,
+    /// Where the outcome goes if nobody awaits it.
+    then: Option<Then>,
+}
+
+/// Is told an outcome instead of a [`Receipt`].
+pub type Listener = dyn Fn(Outcome) + Send + Sync;
+
+enum Then {
+    /// One branch of a fan-out.
+    Fan(Arc<Fan>),
+    Call(Arc<Listener>),
+}
+
+impl std::fmt::Debug for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Then::Fan(_) => "Fan",
+            Then::Call(_) => "Call",
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +122,11 @@ impl Future for Receipt {
 }
 
 impl Share {
+    /// A share whose outcome is told to a function, on the thread that settles the last part of it.
+    pub fn listened(weight: u64, listener: Arc<Listener>) -> Share {
+        Share { state: Some(State::new(Some(Then::Call(listener)))), weight }
+    }
+
     /// Settles this share.
     pub fn resolve(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
@@ -191,14 +214,14 @@ pub fn fan_out(shares: Vec<Share>, branches: usize) -> Vec<Vec<Share>> {
     }
     let weight = shares.iter().map(Share::weight).sum();
     let fan = Arc::new(Fan { left: AtomicUsize::new(branches), told: Mutex::new((shares, None)) });
-    let branch = || vec![Share { state: Some(State::new(Some(fan.clone()))), weight }];
+    let branch = || vec![Share { state: Some(State::new(Some(Then::Fan(fan.clone())))), weight }];
     (0..branches).map(|_| branch()).collect()
 }
 
 impl State {
-    fn new(fan: Option<Arc<Fan>>) -> Arc<Self> {
+    fn new(then: Option<Then>) -> Arc<Self> {
         let slow = Mutex::new(Slow::default());
-        Arc::new(Self { live: AtomicUsize::new(1), told: AtomicU64::new(0), slow, fan })
+        Arc::new(Self { live: AtomicUsize::new(1), told: AtomicU64::new(0), slow, then })
     }
 
     fn slow(&self) -> MutexGuard<'_, Slow> {
@@ -232,13 +255,15 @@ impl State {
         let mut slow = self.slow();
         slow.done = true;
         let waker = slow.waker.take();
-        let for_fan = self.fan.as_ref().map(|fan| (fan, self.outcome(&slow)));
+        let then = self.then.as_ref().map(|then| (then, self.outcome(&slow)));
         drop(slow);
         if let Some(waker) = waker {
             waker.wake();
         }
-        if let Some((fan, outcome)) = for_fan {
-            fan.tell(outcome);
+        match then {
+            Some((Then::Fan(fan), outcome)) => fan.tell(outcome),
+            Some((Then::Call(listener), outcome)) => listener(outcome),
+            None => {}
         }
     }
 

@@ -1,0 +1,5 @@
+//! What the language promises, held against scripts, against another implementation, and against noise.
+
+mod noise;
+mod record;
+mod script;

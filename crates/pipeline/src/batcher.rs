@@ -1,0 +1,169 @@
+//! Makes few large batches of many small ones.
+
+use std::time::Duration;
+
+use crate::{Item, limits::MAX_BATCHER_GROUPS, queue::Size, retry::nanoseconds};
+
+/// What a batch should be like. Zero means no such bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatcherSettings {
+    /// A batch of this many records leaves at once (`send_batch_size`).
+    pub min_records: usize,
+    /// No batch has more records than this, unless it cannot be divided (`send_batch_max_size`).
+    pub max_records: usize,
+    /// A batch of this many bytes leaves at once.
+    pub min_bytes: usize,
+    /// No batch has more bytes than this, unless it cannot be divided.
+    pub max_bytes: usize,
+    /// No record waits longer than this (`timeout`); zero means that nothing waits.
+    pub flush_interval: Duration,
+    /// Whether a batch leaves at once, however small, while an exporter has nothing to do.
+    pub eager: bool,
+}
+
+impl Default for BatcherSettings {
+    /// The Collector's `batch` processor, and eager.
+    fn default() -> Self {
+        Self {
+            min_records: 8192,
+            max_records: 0,
+            min_bytes: 0,
+            max_bytes: 0,
+            flush_interval: Duration::from_millis(200),
+            eager: true,
+        }
+    }
+}
+
+/// Collects items and lets them go as larger ones. Pure: time, and how many exporters are idle, are arguments.
+///
+/// Items of different tenants or headers are never merged; those that cannot be divided (profiles, framing-checked) pass
+/// at once, alone. Shares and charges go with the records they stand for.
+#[derive(Debug)]
+pub struct Batcher {
+    settings: BatcherSettings,
+    /// Oldest first. Few: most pipelines have one.
+    groups: Vec<Group>,
+}
+
+#[derive(Debug)]
+struct Group {
+    items: Vec<Item>,
+    size: Size,
+    first_ns: u64,
+}
+
+impl Batcher {
+    /// An empty one.
+    pub fn new(settings: BatcherSettings) -> Self {
+        Self { settings, groups: Vec::new() }
+    }
+
+    /// Takes an item; whatever is to leave is put into `out`. `free_slots` is how many sends could begin now.
+    pub fn push(&mut self, item: Item, now_ns: u64, free_slots: usize, out: &mut Vec<Item>) {
+        if !item.is_divisible() {
+            out.push(item);
+            return;
+        }
+        let size = item.size();
+        let like = |group: &Group| {
+            group.items.first().is_some_and(|first| {
+                first.batch.signal() == item.batch.signal() && first.context.is_mergeable_with(&item.context)
+            })
+        };
+        let at = self.groups.iter().position(like).unwrap_or_else(|| {
+            if self.groups.len() >= MAX_BATCHER_GROUPS {
+                let oldest = self.groups.remove(0);
+                self.send(oldest, out);
+            }
+            self.groups.push(Group { items: Vec::new(), size: Size::default(), first_ns: now_ns });
+            self.groups.len() - 1
+        });
+        self.groups[at].items.push(item);
+        self.groups[at].size.add(size);
+        if self.is_full(self.groups[at].size) {
+            let group = self.groups.remove(at);
+            self.send_full(group, out);
+        }
+        self.tick(now_ns, free_slots, out);
+    }
+
+    /// Lets go what has waited long enough, and as many groups as there are exporters with nothing to do.
+    pub fn tick(&mut self, now_ns: u64, free_slots: usize, out: &mut Vec<Item>) {
+        let mut idle = if self.settings.eager { free_slots.saturating_sub(out.len()) } else { 0 };
+        while let Some(first) = self.groups.first() {
+            let due_ns = first.first_ns.saturating_add(nanoseconds(self.settings.flush_interval));
+            if due_ns > now_ns && idle == 0 {
+                break;
+            }
+            idle = idle.saturating_sub(1);
+            let group = self.groups.remove(0);
+            self.send(group, out);
+        }
+    }
+
+    /// Lets everything go.
+    pub fn flush(&mut self, out: &mut Vec<Item>) {
+        for group in std::mem::take(&mut self.groups) {
+            self.send(group, out);
+        }
+    }
+
+    /// When [`Batcher::tick`] is due whether or not an exporter is idle, Unix nanoseconds.
+    pub fn due_ns(&self) -> Option<u64> {
+        let first = self.groups.first()?;
+        Some(first.first_ns.saturating_add(nanoseconds(self.settings.flush_interval)))
+    }
+
+    /// Whether it lets go as soon as an exporter has nothing to do.
+    pub fn is_eager(&self) -> bool {
+        self.settings.eager
+    }
+
+    /// What it holds.
+    pub fn held(&self) -> Size {
+        let mut total = Size::default();
+        self.groups.iter().for_each(|group| total.add(group.size));
+        total
+    }
+
+    fn is_full(&self, size: Size) -> bool {
+        let reached = |min: usize, max: usize, there: u64| {
+            let bound = if min == 0 { max } else { min };
+            bound > 0 && there >= bound as u64
+        };
+        let Self { settings, .. } = self;
+        reached(settings.min_records, settings.max_records, size.records)
+            || reached(settings.min_bytes, settings.max_bytes, size.bytes)
+    }
+
+    /// Sends all of a group, in pieces within the maximum.
+    fn send(&self, group: Group, out: &mut Vec<Item>) {
+        out.extend(self.pieces(group.items));
+    }
+
+    /// Sends the full batches of a group; a rest that is not full goes on waiting, as long as it would have.
+    fn send_full(&mut self, group: Group, out: &mut Vec<Item>) {
+        let mut pieces = self.pieces(group.items);
+        if pieces.len() > 1
+            && let Some(rest) = pieces.pop_if(|last| !self.is_full(last.size()))
+        {
+            let size = rest.size();
+            let at = self.groups.partition_point(|other| other.first_ns <= group.first_ns);
+            self.groups.insert(at, Group { items: vec![rest], size, first_ns: group.first_ns });
+        }
+        out.extend(pieces);
+    }
+
+    fn pieces(&self, items: Vec<Item>) -> Vec<Item> {
+        let Self { settings, .. } = self;
+        match Item::merge(items) {
+            Some(whole) if settings.max_records == 0 && settings.max_bytes == 0 => vec![whole],
+            Some(whole) => whole.split(settings.max_records, settings.max_bytes),
+            None => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

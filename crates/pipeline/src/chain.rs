@@ -1,0 +1,353 @@
+//! A pipeline on one shard: stages in order, then exporter queues.
+//!
+//! [`Chain::offer`] admits an item, calls each [`Step`] on it in place, and hands what comes out to every outlet.
+//! Nothing in it waits; [`Chain::run`] is the task that calls stages when time makes something due, and batchers when an
+//! exporter has nothing to do.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use otlp::{Depth, Signal};
+use tokio::{sync::Notify, time::sleep_until};
+
+use crate::{
+    Budget, ExporterQueue, Inlet, Item, Ledger, Outcome,
+    batcher::Batcher,
+    clock,
+    compressor::Compressor,
+    contain::contain,
+    ledger::{InletCounters, RefusedCode},
+    memory_limit::MemoryLimiter,
+    queue::Size,
+    stage::Stage,
+};
+
+/// One step of a pipeline.
+#[derive(Debug)]
+pub enum Step {
+    /// An operator.
+    Stage(Stage),
+    /// A batcher.
+    Batcher(Batcher),
+}
+
+/// Where a pipeline ends.
+pub enum Outlet {
+    /// An exporter. Whoever waits is told a success if any required one delivers.
+    Exporter {
+        /// Its queue.
+        queue: ExporterQueue,
+        /// Whether its outcome counts. If none does, all do.
+        required: bool,
+    },
+    /// Another pipeline's way in (a connector).
+    Inlet(Arc<dyn Inlet>),
+}
+
+/// What a chain is made of.
+pub struct ChainParts {
+    /// The pipeline's name: `traces`, `traces/backup`, …
+    pub name: String,
+    /// What it carries.
+    pub signal: Signal,
+    /// The shard it is for.
+    pub shard: usize,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// Where everything goes.
+    pub outlets: Vec<Outlet>,
+    /// How deep outlets need batches; steps say so themselves.
+    pub depth: Depth,
+    /// What bodies are charged to.
+    pub budget: Budget,
+    /// Refuses while the process is over its limit.
+    pub limiter: Option<MemoryLimiter>,
+    /// Compresses what goes to the outlets.
+    pub compressor: Option<Arc<dyn Compressor>>,
+}
+
+/// A pipeline for one signal on one shard; the shard's receivers hold it as their [`Inlet`].
+pub struct Chain {
+    depth: Depth,
+    budget: Budget,
+    limiter: Option<MemoryLimiter>,
+    counters: Arc<InletCounters>,
+    /// Used by one shard, so never contended for long.
+    work: Mutex<Work>,
+    wake: Arc<Notify>,
+    closed: AtomicBool,
+}
+
+struct Work {
+    shard: usize,
+    steps: Vec<Step>,
+    outlets: Vec<Outlet>,
+    compressor: Option<Arc<dyn Compressor>>,
+    /// Scratch: what is in front of a step, and what it puts out.
+    before: Vec<Item>,
+    after: Vec<Item>,
+}
+
+impl Chain {
+    /// Puts a chain together.
+    pub fn new(parts: ChainParts, ledger: &Ledger) -> Arc<Self> {
+        let needs = parts.steps.iter().map(|step| match step {
+            Step::Stage(stage) => stage.needs(),
+            Step::Batcher(_) => Depth::Records,
+        });
+        let depth = needs.fold(parts.depth, Depth::max);
+        let counters = ledger.inlet(&parts.name, parts.signal);
+        let work = Work {
+            shard: parts.shard,
+            steps: parts.steps,
+            outlets: parts.outlets,
+            compressor: parts.compressor,
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        Arc::new(Self {
+            depth,
+            budget: parts.budget,
+            limiter: parts.limiter,
+            counters,
+            work: Mutex::new(work),
+            wake: Arc::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Does what is due, until the chain is closed. Run it on the chain's shard.
+    pub async fn run(self: Arc<Self>) {
+        while !self.closed.load(Ordering::Relaxed) {
+            let due_ns = {
+                let mut work = self.work();
+                work.tick(clock::now_ns());
+                work.due_ns(&self.wake)
+            };
+            let woken = self.wake.notified();
+            match due_ns {
+                None => woken.await,
+                Some(due_ns) => tokio::select! {
+                    () = woken => {}
+                    () = sleep_until(clock::instant(due_ns)) => {}
+                },
+            }
+        }
+    }
+
+    /// Refuses everything from now on and passes on what batchers hold. Returns the records that stages still hold.
+    pub fn close(&self, now_ns: u64) -> u64 {
+        self.closed.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+        let mut work = self.work();
+        work.flush(now_ns);
+        work.held().records
+    }
+
+    /// What its steps hold.
+    pub fn held(&self) -> Size {
+        self.work().held()
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, item: Item, code: RefusedCode, reason: &str) {
+        self.counters.refused[code as usize].add(item.batch.len() as u64);
+        item.resolve(Outcome::Retry { after: None, maybe_delivered: false, reason: reason.to_owned() });
+    }
+}
+
+impl Inlet for Chain {
+    fn offer(&self, item: Item, now_ns: u64) {
+        let records = item.batch.len() as u64;
+        self.counters.offered.add(records);
+        if self.closed.load(Ordering::Relaxed) {
+            return self.refuse(item, RefusedCode::Closed, "the pipeline is shutting down");
+        }
+        if self.limiter.as_ref().is_some_and(MemoryLimiter::is_over) {
+            return self.refuse(item, RefusedCode::Memory, "memory is short");
+        }
+        let mut work = self.work();
+        // Only the first stage can be asked beforehand; a later one that is dead tells its own refusal.
+        if let Some(Step::Stage(stage)) = work.steps.first()
+            && stage.is_dead()
+        {
+            drop(work);
+            return self.refuse(item, RefusedCode::Stage, "a stage is dead after too many panics");
+        }
+        self.counters.admitted.add(records);
+        let due_before = work.next_step_ns();
+        work.before.push(item);
+        work.run_from(0, now_ns);
+        // The task sleeps until what was due before.
+        if work.next_step_ns().is_some_and(|due_ns| due_before.is_none_or(|before| due_ns < before)) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}
+
+impl Work {
+    /// Takes what is in `before` through the steps from number `first` on, and to the outlets.
+    fn run_from(&mut self, first: usize, now_ns: u64) {
+        let free = self.free_slots();
+        for step in &mut self.steps[first..] {
+            for item in self.before.drain(..) {
+                match step {
+                    Step::Stage(stage) => stage.step(item, now_ns, &mut self.after),
+                    Step::Batcher(batcher) => batcher.push(item, now_ns, free, &mut self.after),
+                }
+            }
+            std::mem::swap(&mut self.before, &mut self.after);
+        }
+        let mut ready = std::mem::take(&mut self.before);
+        for item in ready.drain(..) {
+            self.leave(item, now_ns);
+        }
+        self.before = ready;
+    }
+
+    fn tick(&mut self, now_ns: u64) {
+        for i in 0..self.steps.len() {
+            let free = self.free_slots();
+            match &mut self.steps[i] {
+                Step::Stage(stage) if stage.due_ns().is_some_and(|due_ns| due_ns <= now_ns) => {
+                    stage.tick(now_ns, &mut self.before);
+                }
+                Step::Stage(_) => {}
+                Step::Batcher(batcher) => batcher.tick(now_ns, free, &mut self.before),
+            }
+            if !self.before.is_empty() {
+                self.run_from(i + 1, now_ns);
+            }
+        }
+    }
+
+    fn flush(&mut self, now_ns: u64) {
+        for i in 0..self.steps.len() {
+            if let Step::Batcher(batcher) = &mut self.steps[i] {
+                batcher.flush(&mut self.before);
+                self.run_from(i + 1, now_ns);
+            }
+        }
+    }
+
+    /// Hands an item to every outlet.
+    fn leave(&mut self, mut item: Item, now_ns: u64) {
+        self.compress(&mut item);
+        if let [outlet] = &self.outlets[..] {
+            return outlet.offer(item, self.shard, now_ns);
+        }
+        let no_required = !self.outlets.iter().any(Outlet::is_required);
+        let counts = |outlet: &Outlet| no_required || outlet.is_required();
+        if self.outlets.is_empty() {
+            return item.resolve(Outcome::Removed);
+        }
+        for outlet in self.outlets.iter().filter(|outlet| !counts(outlet)) {
+            let copy = Item { batch: item.batch.clone(), context: item.context.without_shares() };
+            outlet.offer(copy, self.shard, now_ns);
+        }
+        let required: Vec<&Outlet> = self.outlets.iter().filter(|outlet| counts(outlet)).collect();
+        for (copy, outlet) in item.fan_out(required.len()).into_iter().zip(required) {
+            outlet.offer(copy, self.shard, now_ns);
+        }
+    }
+
+    /// Compresses a request once for all outlets, unless it still has the form it arrived in.
+    fn compress(&self, item: &mut Item) {
+        let Some(compressor) = &self.compressor else { return };
+        let codec = compressor.codec();
+        if item.batch.compressed(codec).is_none() {
+            // A codec that panics costs the compression, not the records.
+            if let Ok(Some(bytes)) = contain(|| compressor.compress(&item.batch.to_wire())) {
+                item.batch.set_compressed(codec, bytes);
+            }
+        }
+    }
+
+    /// Sends that could begin now: what the busiest exporter has free.
+    fn free_slots(&self) -> usize {
+        let queues = self.outlets.iter().filter_map(Outlet::queue);
+        queues.map(ExporterQueue::free_slots).min().unwrap_or(usize::MAX)
+    }
+
+    fn next_step_ns(&self) -> Option<u64> {
+        self.steps.iter().filter_map(Step::due_ns).min()
+    }
+
+    /// When to tick next. Where a batcher holds something, `wake` is told of exporters that get idle.
+    fn due_ns(&self, wake: &Arc<Notify>) -> Option<u64> {
+        let lingers = |step: &Step| matches!(step, Step::Batcher(batcher) if batcher.due_ns().is_some());
+        if self.steps.iter().any(lingers) {
+            let mut all_free = true;
+            for queue in self.outlets.iter().filter_map(Outlet::queue) {
+                all_free &= !queue.notify_when_free(wake);
+            }
+            if all_free && self.steps.iter().any(Step::is_eager) {
+                return Some(0);
+            }
+        }
+        self.next_step_ns()
+    }
+
+    fn held(&self) -> Size {
+        let mut total = Size::default();
+        for step in &self.steps {
+            match step {
+                Step::Stage(stage) => total.add(stage.held()),
+                Step::Batcher(batcher) => total.add(batcher.held()),
+            }
+        }
+        total
+    }
+}
+
+impl Step {
+    fn due_ns(&self) -> Option<u64> {
+        match self {
+            Step::Stage(stage) => stage.due_ns(),
+            Step::Batcher(batcher) => batcher.due_ns(),
+        }
+    }
+
+    fn is_eager(&self) -> bool {
+        matches!(self, Step::Batcher(batcher) if batcher.is_eager() && batcher.due_ns().is_some())
+    }
+}
+
+impl Outlet {
+    fn queue(&self) -> Option<&ExporterQueue> {
+        match self {
+            Outlet::Exporter { queue, .. } => Some(queue),
+            Outlet::Inlet(_) => None,
+        }
+    }
+
+    fn is_required(&self) -> bool {
+        match self {
+            Outlet::Exporter { required, .. } => *required,
+            Outlet::Inlet(_) => true,
+        }
+    }
+
+    fn offer(&self, item: Item, shard: usize, now_ns: u64) {
+        match self {
+            Outlet::Exporter { queue, .. } => queue.offer(item, shard, now_ns),
+            Outlet::Inlet(inlet) => inlet.offer(item, now_ns),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! An exporter behind its queue: leases, concurrency, timeouts, retries, acknowledgements, counts.
+//!
+//! [`ExporterQueue::offer`] puts an item in; *consumers*, tasks spread over the shards, lease it, send it, and settle it.
+//! A sender that panics, hangs or fails is contained in [`consumer`]: its item is tried again by the rules of
+//! [`RetrySettings`] and everything is counted.
+
+use std::{
+    sync::{Arc, MutexGuard, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    Exporter, Health, Ledger, RetrySettings, Shards,
+    item::Item,
+    limits,
+    outcome::Outcome,
+    queue::{Bounds, Policy, RefusalReason, Sizer},
+};
+
+mod consumer;
+mod shared;
+mod undelivered;
+
+use shared::{Shared, State};
+pub use undelivered::Undelivered;
+
+/// When whoever waits for an item is told that it was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once it is in the queue. What the queue then holds is lost if the process dies.
+    #[default]
+    Accepted,
+    /// Once the far side has answered (`wait_for_result: true`).
+    Exported,
+}
+
+/// How an exporter is driven.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExporterSettings {
+    /// Sends at once (`num_consumers`); at least one.
+    pub consumers: usize,
+    /// What its queue holds, items being sent included.
+    pub bounds: Bounds,
+    /// What happens to an item that does not fit.
+    pub policy: Policy,
+    /// When senders are answered.
+    pub acknowledge: Acknowledge,
+    /// How failed sends are repeated.
+    pub retry: RetrySettings,
+    /// How long one send may take.
+    pub timeout: Duration,
+}
+
+impl Default for ExporterSettings {
+    fn default() -> Self {
+        Self {
+            consumers: limits::DEFAULT_CONSUMERS,
+            bounds: Bounds {
+                items: limits::DEFAULT_QUEUE_REQUESTS,
+                sizer: Sizer::Requests,
+                bytes: limits::DEFAULT_QUEUE_BYTES,
+            },
+            policy: Policy::Refuse,
+            acknowledge: Acknowledge::Accepted,
+            retry: RetrySettings::default(),
+            timeout: limits::DEFAULT_SEND_TIMEOUT,
+        }
+    }
+}
+
+impl ExporterSettings {
+    /// Without a queue: at most `concurrency` items are taken, each is sent at once, and its sender waits for the answer.
+    pub fn direct(concurrency: usize) -> Self {
+        let mut settings =
+            Self { consumers: concurrency, acknowledge: Acknowledge::Exported, ..Self::default() };
+        settings.bounds.items = concurrency as u64;
+        settings
+    }
+}
+
+/// A running exporter. Clones stand for the same one.
+#[derive(Clone)]
+pub struct ExporterQueue {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for ExporterQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExporterQueue").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl ExporterQueue {
+    /// Starts the consumers, spread over the shards.
+    pub fn start(
+        exporter: Arc<dyn Exporter>,
+        settings: ExporterSettings,
+        shards: &Shards,
+        ledger: &Ledger,
+        health: &Health,
+    ) -> Self {
+        let counters = ledger.exporter(exporter.name());
+        let shared = Arc::new(Shared::new(exporter, settings, shards.count(), counters, health.clone()));
+        for i in 0..shared.consumers() {
+            shards.spawn(i, consumer::run(shared.clone(), i));
+        }
+        Self { shared }
+    }
+
+    /// Its exporter's name.
+    pub fn name(&self) -> &str {
+        self.shared.exporter.name()
+    }
+
+    /// Puts an item in. `home` is the caller's shard: one of its consumers is preferred, so that the item stays in that
+    /// core's caches. What becomes of the item is told to its shares and counted; nothing is returned.
+    pub fn offer(&self, item: Item, home: usize, now_ns: u64) {
+        let (size, signal) = (item.size(), item.batch.signal());
+        let row = self.shared.counters.row(signal);
+        let mut state = self.shared.state();
+        if !state.open {
+            drop(state);
+            row.refused.add(size.records);
+            item.resolve(refused("the exporter is shutting down"));
+            return;
+        }
+        // Blocked items are before this one.
+        let blocked = !state.blocked.is_empty() && self.shared.settings.policy == Policy::Block;
+        let offered = if blocked {
+            Err((RefusalReason::Wait, item))
+        } else {
+            self.shared.enqueue(&mut state, item, size, now_ns)
+        };
+        match offered {
+            Ok(mut told) => {
+                let wake = self.shared.take_idle(&mut state, home);
+                drop(state);
+                if let Some(consumer) = wake {
+                    self.shared.wake[consumer].notify_one();
+                }
+                told.tell();
+            }
+            Err((RefusalReason::Wait, item)) if self.shared.may_block(&state, size) => {
+                row.enqueued.add(size.records);
+                row.queued.add(size.records);
+                state.blocked_size.add(size);
+                state.blocked.push_back((size, item));
+            }
+            Err((RefusalReason::Dropped, item)) => {
+                drop(state);
+                row.enqueued.add(size.records);
+                row.dropped[crate::ledger::DropCause::Newest as usize].add(size.records);
+                item.resolve(refused("the exporter's queue is full"));
+            }
+            Err((_, item)) => {
+                drop(state);
+                row.refused.add(size.records);
+                item.resolve(refused("the exporter's queue is full"));
+            }
+        }
+    }
+
+    /// Consumers that have nothing to do. Batches linger only while this is zero.
+    pub fn free_slots(&self) -> usize {
+        self.shared.free.load(Ordering::Relaxed)
+    }
+
+    /// Notifies once a slot is free; `false` if one is free now. Ask again after each notification.
+    pub fn notify_when_free(&self, notify: &Arc<Notify>) -> bool {
+        let mut state = self.shared.state();
+        if state.idle_count() > 0 {
+            return false;
+        }
+        if !state.lingering.iter().any(|waiting| Arc::ptr_eq(waiting, notify)) {
+            state.lingering.push(notify.clone());
+        }
+        true
+    }
+
+    /// How full its queue is: 0 is empty, 1 is full.
+    pub fn fullness(&self) -> f64 {
+        self.shared.state().queue.fullness()
+    }
+
+    /// Waits until an item of this size would be taken without anything making room, or until it shuts down.
+    pub async fn room(&self, size: crate::queue::Size) {
+        loop {
+            let notified = self.shared.room.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let state = self.shared.state();
+                if !state.open || (state.blocked.is_empty() && state.queue.admits(size)) {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+
+    /// Takes no more items, sends what is there until `deadline` (what waits for another attempt is tried at once), gives
+    /// up the rest, and says what did not leave.
+    pub async fn drain(&self, deadline: Instant) -> Undelivered {
+        {
+            let mut state = self.shared.state();
+            state.open = false;
+            state.queue.all_due();
+        }
+        self.shared.wake_all();
+        self.shared.room.notify_waiters();
+        // Either nothing is left, or it is given up below.
+        let _ = tokio::time::timeout_at(deadline, self.shared.settled()).await;
+        let given_up = self.shared.give_up();
+        self.shared.abort.send_replace(true);
+        self.shared.wake_all();
+        let _ = tokio::time::timeout(limits::ABORT_GRACE, self.shared.settled()).await;
+        let name = self.name().to_owned();
+        Undelivered { exporter: name, left: self.shared.take_undelivered(), waiting: given_up }
+    }
+}
+
+/// The outcome of an item that was not taken.
+fn refused(reason: &str) -> Outcome {
+    Outcome::Retry { after: None, maybe_delivered: false, reason: reason.to_owned() }
+}
+
+/// Reads a lock that a panic elsewhere may have poisoned: the state is consistent after every statement that can panic.
+fn lock(state: &std::sync::Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The counters behind [`crate::Stats`], one set for each shard that counts.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use operators::DropReason;
+use otlp::Signal;
+
+use crate::{
+    Histogram,
+    stats::{ExporterStats, InletStats, StageStats, Stats},
+};
+
+/// All counters of one graph. Clones share.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    books: Arc<Mutex<Books>>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    inlets: Vec<Arc<InletCounters>>,
+    stages: Vec<Arc<StageCounters>>,
+    exporters: Vec<Arc<ExporterCounters>>,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Undoes an addition that is about to be made once more.
+    pub(crate) fn take_back(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n as i64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.fetch_sub(n as i64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n as i64, Ordering::Relaxed);
+    }
+
+    /// Its value; a reading in the middle of a change may be behind by that change, never below zero.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).max(0) as u64
+    }
+}
+
+/// Why an item is not let in. The sender is told to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedCode {
+    /// Memory is short.
+    Memory,
+    /// A stage cannot take it.
+    Stage,
+    /// The pipeline is shutting down.
+    Closed,
+}
+
+impl RefusedCode {
+    /// Every code.
+    pub const ALL: [RefusedCode; 3] = [Self::Memory, Self::Stage, Self::Closed];
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Stage => "stage",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Records at the way in, of one signal.
+#[derive(Debug)]
+pub struct InletCounters {
+    pub(crate) name: Arc<str>,
+    pub(crate) signal: Signal,
+    pub(crate) offered: Counter,
+    pub(crate) admitted: Counter,
+    pub(crate) refused: [Counter; RefusedCode::ALL.len()],
+}
+
+/// Records at a stage, of one signal.
+#[derive(Debug)]
+pub struct StageCounters {
+    pub(crate) name: Arc<str>,
+    pub(crate) signal: Signal,
+    pub(crate) rules: Vec<Arc<str>>,
+    pub(crate) entered: Counter,
+    pub(crate) made: Counter,
+    pub(crate) out: Counter,
+    pub(crate) removed: Vec<Counter>,
+    pub(crate) dropped: [Counter; DropReason::ALL.len()],
+    pub(crate) held: Gauge,
+    pub(crate) panics: Counter,
+}
+
+/// Why an exporter's records are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropCause {
+    /// They made room for newer ones.
+    Oldest,
+    /// The queue was full.
+    Newest,
+    /// They were thinned out as the queue filled.
+    Sampled,
+    /// Retrying is switched off.
+    NoRetry,
+    /// `max_elapsed_time` was over.
+    Elapsed,
+    /// Their sender had stopped waiting.
+    Deadline,
+    /// They had not left when the pipeline shut down.
+    Shutdown,
+}
+
+impl DropCause {
+    /// Every cause.
+    pub const ALL: [DropCause; 7] = [
+        Self::Oldest,
+        Self::Newest,
+        Self::Sampled,
+        Self::NoRetry,
+        Self::Elapsed,
+        Self::Deadline,
+        Self::Shutdown,
+    ];
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oldest => "queue_full_oldest",
+            Self::Newest => "queue_full_newest",
+            Self::Sampled => "sampled",
+            Self::NoRetry => "no_retry",
+            Self::Elapsed => "max_elapsed_time",
+            Self::Deadline => "deadline",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// What the far side refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedCode {
+    /// Some records of a request.
+    PartialSuccess,
+    /// A whole request.
+    Permanent,
+}
+
+impl RejectedCode {
+    /// Every code.
+    pub const ALL: [RejectedCode; 2] = [Self::PartialSuccess, Self::Permanent];
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PartialSuccess => "partial_success",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+/// One exporter's records by signal, and its sends.
+#[derive(Debug)]
+pub struct ExporterCounters {
+    pub(crate) name: Arc<str>,
+    pub(crate) rows: [ExporterRow; Signal::ALL.len()],
+    pub(crate) sends: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) timeouts: Counter,
+    /// From being offered to the final answer.
+    pub(crate) latency: Histogram,
+}
+
+/// One exporter's records of one signal.
+#[derive(Debug, Default)]
+pub(crate) struct ExporterRow {
+    pub(crate) refused: Counter,
+    pub(crate) enqueued: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) rejected: [Counter; RejectedCode::ALL.len()],
+    pub(crate) dropped: [Counter; DropCause::ALL.len()],
+    pub(crate) queued: Gauge,
+    pub(crate) in_flight: Gauge,
+    pub(crate) maybe_duplicate: Counter,
+}
+
+impl ExporterCounters {
+    pub(crate) fn row(&self, signal: Signal) -> &ExporterRow {
+        &self.rows[signal_number(signal)]
+    }
+}
+
+pub(crate) fn signal_number(signal: Signal) -> usize {
+    match signal {
+        Signal::Traces => 0,
+        Signal::Logs => 1,
+        Signal::Metrics => 2,
+        Signal::Profiles => 3,
+    }
+}
+
+impl Ledger {
+    /// No counters yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// New counters for the way into a pipeline. Sets of the same name and signal are reported as their sum.
+    pub fn inlet(&self, name: &str, signal: Signal) -> Arc<InletCounters> {
+        let counters = Arc::new(InletCounters {
+            name: name.into(),
+            signal,
+            offered: Counter::default(),
+            admitted: Counter::default(),
+            refused: Default::default(),
+        });
+        self.books().inlets.push(counters.clone());
+        counters
+    }
+
+    /// New counters for a stage with these rules.
+    pub fn stage(&self, name: &str, signal: Signal, rules: &[Arc<str>]) -> Arc<StageCounters> {
+        let counters = Arc::new(StageCounters {
+            name: name.into(),
+            signal,
+            rules: rules.to_vec(),
+            entered: Counter::default(),
+            made: Counter::default(),
+            out: Counter::default(),
+            removed: rules.iter().map(|_| Counter::default()).collect(),
+            dropped: Default::default(),
+            held: Gauge::default(),
+            panics: Counter::default(),
+        });
+        self.books().stages.push(counters.clone());
+        counters
+    }
+
+    /// New counters for an exporter.
+    pub fn exporter(&self, name: &str) -> Arc<ExporterCounters> {
+        let counters = Arc::new(ExporterCounters {
+            name: name.into(),
+            rows: Default::default(),
+            sends: Counter::default(),
+            failures: Counter::default(),
+            panics: Counter::default(),
+            timeouts: Counter::default(),
+            latency: Histogram::default(),
+        });
+        self.books().exporters.push(counters.clone());
+        counters
+    }
+
+    /// What they say now, rows of the same name and signal added up.
+    pub fn stats(&self) -> Stats {
+        let books = self.books();
+        let mut stats = Stats { unresolved: crate::receipt::dropped_unresolved(), ..Stats::default() };
+        books.inlets.iter().for_each(|counters| InletStats::collect(counters, &mut stats.inlets));
+        books.stages.iter().for_each(|counters| StageStats::collect(counters, &mut stats.stages));
+        books.exporters.iter().for_each(|counters| ExporterStats::collect(counters, &mut stats.exporters));
+        stats
+    }
+
+    fn books(&self) -> std::sync::MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

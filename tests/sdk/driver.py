@@ -1,0 +1,250 @@
+"""Runs an OpenTelemetry SDK's client through `aldis serve` and compares the ids that it sent with those that arrived.
+
+    driver.py --aldis BINARY [--collector BINARY] -- CLIENT…
+
+The client is called with `grpc|http ENDPOINT none|gzip COUNT` and prints one line of JSON (see `python/client.py`). With
+`--collector` the topologies are client -> Collector -> Aldis -> receiver, and client -> Aldis -> Collector -> receiver.
+The last line is `N passed, M failed, K skipped`.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import grpc
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+RECORDS = 700
+START_SECONDS = 20
+ARRIVE_SECONDS = 20
+STOP_SECONDS = 20
+CLIENT_SECONDS = 60
+
+CONFIG = """
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: {grpc}
+      http:
+        endpoint: {http}
+exporters:
+  {exporter}:
+    endpoint: {target}
+    compression: none
+    tls:
+      insecure: true
+service:
+  telemetry:
+    metrics:
+      level: none
+  pipelines:
+    traces:
+      receivers: [otlp]
+      exporters: [{exporter}]
+    logs:
+      receivers: [otlp]
+      exporters: [{exporter}]
+"""
+
+
+class Receiver(trace_service_pb2_grpc.TraceServiceServicer, logs_service_pb2_grpc.LogsServiceServicer):
+    """Counts how often each id arrives."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.spans = collections.Counter()
+        self.logs = collections.Counter()
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(Logs(self), self.server)
+        self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    def Export(self, request, context):
+        ids = [
+            span.span_id.hex()
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+        with self.lock:
+            self.spans.update(ids)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    def take(self, spans, logs):
+        """Waits until so many have come, then hands out what came."""
+        deadline = time.monotonic() + ARRIVE_SECONDS
+        while time.monotonic() < deadline:
+            with self.lock:
+                if self.spans.total() >= spans and self.logs.total() >= logs:
+                    break
+            time.sleep(0.02)
+        time.sleep(0.2)  # for what should not come
+        with self.lock:
+            taken = self.spans, self.logs
+            self.spans, self.logs = collections.Counter(), collections.Counter()
+        return taken
+
+
+class Logs(logs_service_pb2_grpc.LogsServiceServicer):
+    def __init__(self, receiver):
+        self.receiver = receiver
+
+    def Export(self, request, context):
+        ids = [
+            attribute.value.string_value
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+            for attribute in record.attributes
+            if attribute.key == "record.id"
+        ]
+        with self.receiver.lock:
+            self.receiver.logs.update(ids)
+        return logs_service_pb2.ExportLogsServiceResponse()
+
+
+class Service:
+    """A running `aldis serve` or Collector that sends to `target`."""
+
+    def __init__(self, command, exporter, target):
+        self.grpc, self.http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        text = CONFIG.format(grpc=self.grpc, http=self.http, exporter=exporter, target=target)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
+            file.write(text)
+        self.config = file.name
+        self.name = os.path.basename(command[0])
+        self.process = subprocess.Popen([*command, self.config], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.said = []
+        self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+        self.wait_for_ports()
+
+    def wait_for_ports(self):
+        deadline = time.monotonic() + START_SECONDS
+        for address in (self.grpc, self.http):
+            host, port = address.split(":")
+            while True:
+                try:
+                    socket.create_connection((host, int(port)), timeout=1).close()
+                    break
+                except OSError:
+                    if self.process.poll() is not None or time.monotonic() > deadline:
+                        raise Failure(f"{self.name} does not listen on {address}\n{self.output()}") from None
+                    time.sleep(0.05)
+
+    def output(self):
+        return b"".join(self.said).decode(errors="replace")
+
+    def stop(self):
+        """SIGTERM, as an init system stops it; a clean exit is part of the test."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure(f"{self.name} did not stop within {STOP_SECONDS} s of SIGTERM") from None
+        finally:
+            os.unlink(self.config)
+        if code != 0:
+            raise Failure(f"{self.name} ended with {code}\n{self.output()}")
+
+
+class Failure(Exception):
+    """A test failed; the text says how."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def send(client, protocol, service, compression, receiver):
+    """Runs the client; every id that it says it sent must have arrived once, and no other."""
+    endpoint = f"http://{service.grpc if protocol == 'grpc' else service.http}"
+    line = [*client, protocol, endpoint, compression, str(RECORDS)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=CLIENT_SECONDS)
+    if done.returncode != 0:
+        raise Failure(f"the client ended with {done.returncode}\n{done.stderr}")
+    sent = json.loads(done.stdout.strip().splitlines()[-1])
+    if len(sent["spans"]) != RECORDS:
+        raise Failure(f"the client sent {len(sent['spans'])} spans, not {RECORDS}")
+    spans, logs = receiver.take(len(sent["spans"]), len(sent["logs"]))
+    if not sent["flushed"]:
+        raise Failure(f"a flush failed\n{done.stderr}\n{service.output()}")
+    compare("spans", sent["spans"], spans)
+    compare("logs", sent["logs"], logs)
+
+
+def compare(kind, sent, arrived):
+    sent = collections.Counter(sent)
+    lost, extra = sent - arrived, arrived - sent
+    if lost or extra:
+        raise Failure(f"{kind}: {sent.total()} sent, {lost.total()} lost, {extra.total()} more than sent")
+
+
+def cases(options, receiver):
+    """Name of each case, the services from the client's side to the receiver's, protocol, compression."""
+    aldis = [options.aldis, "serve", "-c"]
+    if options.collector:
+        collector = [options.collector, "--config"]
+        for first, second in ((collector, aldis), (aldis, collector)):
+            name = " -> ".join("aldis" if one is aldis else "collector" for one in (first, second))
+            for protocol in ("grpc", "http"):
+                yield name, [first, second], protocol, "gzip"
+        return
+    for protocol in ("grpc", "http"):
+        for compression in ("none", "gzip"):
+            yield "aldis", [aldis], protocol, compression
+
+
+def run_case(commands, protocol, compression, client, receiver):
+    services, target = [], receiver.address
+    try:
+        # From the receiver's side: each needs the address of the next. The receiver speaks gRPC only.
+        exporter = "otlp"
+        for command in reversed(commands):
+            services.append(Service(command, exporter, target))
+            exporter = "otlphttp" if protocol == "http" else "otlp"
+            target = f"http://{services[-1].http}" if protocol == "http" else services[-1].grpc
+        send(client, protocol, services[-1], compression, receiver)
+    finally:
+        for service in reversed(services):
+            service.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--aldis", required=True)
+    parser.add_argument("--collector")
+    parser.add_argument("client", nargs="+")
+    options = parser.parse_args()
+    receiver = Receiver()
+    passed = failed = 0
+    for name, commands, protocol, compression in cases(options, receiver):
+        title = f"{name} {protocol} {compression}"
+        try:
+            run_case(commands, protocol, compression, options.client, receiver)
+            passed += 1
+            print(f"{title} ... ok")
+        except Exception as error:  # one case must not end the others
+            failed += 1
+            print(f"{title} ... FAILED\n  {error}")
+    receiver.server.stop(None)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(1 if failed else 0)
+
+
+main()
