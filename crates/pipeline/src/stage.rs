@@ -89,7 +89,7 @@ impl Stage {
             return;
         }
         if self.needs > Depth::Counts && item.batch.checked() == Check::Framing {
-            self.counters.dropped[number(DropReason::Unevaluable)].add(entered);
+            self.counters.dropped[number(DropReason::NotChecked)].add(entered);
             let reason = format!("stage {} cannot read a batch that was checked for framing only", self.name);
             item.resolve(Outcome::Permanent { reason });
             return;
