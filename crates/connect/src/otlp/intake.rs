@@ -130,6 +130,7 @@ impl Desk {
                 received_ns.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
             }),
             shares: vec![share],
+            maybe_delivered: false,
             charges: std::mem::take(&mut held.charges),
         };
         port.inlet.offer(Item { batch, context }, received_ns);
