@@ -1,0 +1,188 @@
+//! The rows of the speed table: what is sent, through which configuration, and what the goal is.
+
+/// What is offered to the system under test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Offer {
+    /// The bodies, by the name of their file.
+    pub(crate) bodies: Bodies,
+    /// `grpc` or `http`.
+    pub(crate) protocol: &'static str,
+    /// `none` or `gzip`.
+    pub(crate) codec: &'static str,
+    /// Connections of the generator.
+    pub(crate) connections: usize,
+    /// Requests in flight on each connection; the next one is sent when one is answered.
+    pub(crate) in_flight: usize,
+}
+
+/// Fixed request bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// Requests of about 1000 real spans.
+    Spans,
+    /// Requests of 20 real spans.
+    FewSpans,
+    /// Requests of 1000 generated logs of 300 bytes.
+    Logs,
+}
+
+impl Bodies {
+    /// All of them.
+    pub(crate) const ALL: [Bodies; 3] = [Bodies::Spans, Bodies::FewSpans, Bodies::Logs];
+
+    /// `traces` or `logs`.
+    pub(crate) const fn signal(self) -> &'static str {
+        match self {
+            Bodies::Spans | Bodies::FewSpans => "traces",
+            Bodies::Logs => "logs",
+        }
+    }
+
+    /// Records of a request; of [`Bodies::Spans`] the mean.
+    pub(crate) const fn records(self) -> u64 {
+        match self {
+            Bodies::Spans | Bodies::Logs => 1000,
+            Bodies::FewSpans => 20,
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// CPU per record or request, ours against the peer's.
+    Cost {
+        /// Goal in CPU µs.
+        goal_us: f64,
+        /// The peer's cost over ours.
+        goal_ratio: f64,
+        /// A cost per request where true, per record where false.
+        per_request: bool,
+    },
+    /// Records per second of two shards over those of one.
+    Shards { goal_ratio: f64 },
+    /// Memory and CPU of a system that nothing is sent to.
+    Idle { goal_mib: f64 },
+    /// Latency from a request's start to its answer, at half of the rate that the system can take.
+    Latency { goal_p99_ms: f64 },
+    /// Three times of what the sink takes: peak memory and what the sink got.
+    Overload {
+        /// Requests per second that the sink takes.
+        sink_per_second: u64,
+        budget_mib: f64,
+    },
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Row {
+    /// What `--row` takes.
+    pub(crate) name: &'static str,
+    /// What the table shows.
+    pub(crate) about: &'static str,
+    /// Our configuration in `bench/configs`.
+    pub(crate) ours: &'static str,
+    /// The peer's.
+    pub(crate) theirs: &'static str,
+    /// `exported` where a request is answered when the sink has it, `accepted` where it is when it is queued.
+    pub(crate) answered: &'static str,
+    pub(crate) offer: Offer,
+    pub(crate) kind: Kind,
+}
+
+const SPANS: Offer =
+    Offer { bodies: Bodies::Spans, protocol: "grpc", codec: "none", connections: 4, in_flight: 4 };
+const GZIPPED: Offer = Offer { codec: "gzip", ..SPANS };
+const FEW: Offer = Offer { bodies: Bodies::FewSpans, in_flight: 16, ..SPANS };
+const LOGS: Offer =
+    Offer { bodies: Bodies::Logs, protocol: "http", codec: "none", connections: 16, in_flight: 1 };
+
+const fn cost(goal_us: f64, goal_ratio: f64) -> Kind {
+    Kind::Cost { goal_us, goal_ratio, per_request: false }
+}
+
+/// Every row. A row whose two systems run the same file names it once.
+pub(crate) const ROWS: [Row; 13] = [
+    row("relay", "spans gRPC none, relay, full check", "relay-grpc.yaml", SPANS, cost(0.33, 5.0)),
+    Row {
+        theirs: "relay-grpc.yaml",
+        ..row(
+            "framing",
+            "spans gRPC none, relay, framing check",
+            "relay-grpc-framing.yaml",
+            SPANS,
+            cost(0.25, 6.0),
+        )
+    },
+    row("insert-1", "spans gRPC none, insert 1 attribute", "insert-1.yaml", SPANS, cost(0.45, 4.0)),
+    row("insert-4", "spans gRPC none, insert 4 attributes", "insert-4.yaml", SPANS, cost(0.60, 4.0)),
+    row(
+        "gzip",
+        "spans gRPC gzip -> gzip re-encoded (insert 1)",
+        "insert-1-gzip.yaml",
+        GZIPPED,
+        cost(1.1, 4.0),
+    ),
+    row("gzip-as-received", "spans gRPC gzip -> as received", "relay-gzip.yaml", GZIPPED, cost(0.45, 8.0)),
+    row("logs", "logs HTTP none, relay", "relay-http-logs.yaml", LOGS, cost(0.20, 5.0)),
+    Row {
+        answered: "accepted",
+        ..row(
+            "batch",
+            "20-span requests batched out (per request)",
+            "batch.yaml",
+            FEW,
+            Kind::Cost { goal_us: 15.0, goal_ratio: 3.0, per_request: true },
+        )
+    },
+    row(
+        "shards",
+        "two shards against one (gzip re-encoded)",
+        "insert-1-gzip.yaml",
+        GZIPPED,
+        Kind::Shards { goal_ratio: 1.8 },
+    ),
+    row("idle", "idle", "relay-grpc.yaml", SPANS, Kind::Idle { goal_mib: 20.0 }),
+    row(
+        "latency",
+        "spans gRPC none, relay, at half load",
+        "relay-grpc.yaml",
+        SPANS,
+        Kind::Latency { goal_p99_ms: 5.0 },
+    ),
+    Row {
+        answered: "accepted",
+        ..row(
+            "overload",
+            "sink takes R, 3R offered",
+            "limited.yaml",
+            SPANS,
+            Kind::Overload { sink_per_second: 100, budget_mib: 100.0 },
+        )
+    },
+    row(
+        "connections-64",
+        "spans gRPC none, relay, 64 connections",
+        "relay-grpc.yaml",
+        Offer { connections: 64, in_flight: 1, ..SPANS },
+        cost(0.33, 5.0),
+    ),
+];
+
+const fn row(name: &'static str, about: &'static str, config: &'static str, offer: Offer, kind: Kind) -> Row {
+    Row { name, about, ours: config, theirs: config, answered: "exported", offer, kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_and_configurations_are_there() {
+        let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        for (number, row) in ROWS.iter().enumerate() {
+            assert!(!ROWS[..number].iter().any(|other| other.name == row.name), "{}", row.name);
+            assert!(configs.join(row.ours).exists() && configs.join(row.theirs).exists(), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a row's runs say against its goals.
+
+use super::row::{Kind, Row};
+use super::sample::Sample;
+use super::spread::Spread;
+use serde_json::{Value, json};
+
+/// One MiB.
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Runs of one row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Runs {
+    /// Ours against ours, in pairs.
+    pub(crate) same: Vec<[Sample; 2]>,
+    /// Ours and the other, in pairs, alternating in which comes first.
+    pub(crate) pairs: Vec<[Sample; 2]>,
+    /// Ours alone, where there is no peer.
+    pub(crate) alone: Vec<Sample>,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) about: String,
+    pub(crate) ours: String,
+    pub(crate) theirs: String,
+    pub(crate) ratio: String,
+    pub(crate) same: String,
+    pub(crate) goal: String,
+    pub(crate) met: bool,
+}
+
+impl Line {
+    /// The head of the table.
+    pub(crate) fn head() -> String {
+        let (about, ours, theirs) = ("row", "aldis", "collector");
+        format!("{about:<46} {ours:>22} {theirs:>22} {:>20} {:>20}  goal", "ratio", "A against A")
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Line { about, ours, theirs, ratio, same, goal, met } = self;
+        let met = if *met { "met" } else { "MISSED" };
+        write!(f, "{about:<46} {ours:>22} {theirs:>22} {ratio:>20} {same:>20}  {goal}: {met}")
+    }
+}
+
+/// The line of a row; `None` when nothing was run.
+pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
+    let same = Spread::of(runs.same.iter().map(|[a, b]| a.cpu_us / b.cpu_us));
+    let blank = Line {
+        about: row.about.into(),
+        ours: String::new(),
+        theirs: "-".into(),
+        ratio: "-".into(),
+        same: same.map_or("-".into(), |same| same.to_string()),
+        goal: String::new(),
+        met: false,
+    };
+    match row.kind {
+        Kind::Cost { goal_us, goal_ratio, per_request } => {
+            let scale = if per_request { row.offer.bodies.records() as f64 } else { 1.0 };
+            let cost = |which: usize| Spread::of(runs.pairs.iter().map(|pair| pair[which].cpu_us * scale));
+            let alone = Spread::of(runs.alone.iter().map(|sample| sample.cpu_us * scale));
+            let ours = cost(0).or(alone)?;
+            let ratio = Spread::of(runs.pairs.iter().map(|[a, b]| b.cpu_us / a.cpu_us));
+            let inside = same.zip(ratio).is_some_and(|(same, ratio)| same.holds(ratio.median));
+            Some(Line {
+                ours: format!("{ours} us"),
+                theirs: cost(1).map_or("-".into(), |theirs| format!("{theirs} us")),
+                ratio: ratio
+                    .map_or("-".into(), |r| if inside { "no difference".into() } else { r.to_string() }),
+                goal: format!("<= {goal_us} us, >= {goal_ratio}x"),
+                met: ours.median <= goal_us && ratio.is_none_or(|ratio| ratio.median >= goal_ratio),
+                ..blank
+            })
+        }
+        Kind::Shards { goal_ratio } => {
+            let ratio = Spread::of(runs.pairs.iter().map(|[one, two]| two.per_second / one.per_second))?;
+            let rate = |which: usize| Spread::of(runs.pairs.iter().map(|pair| pair[which].per_second / 1e6));
+            Some(Line {
+                ours: format!("{} M/s (1)", rate(0)?),
+                theirs: format!("{} M/s (2)", rate(1)?),
+                ratio: ratio.to_string(),
+                goal: format!(">= {goal_ratio}x"),
+                met: ratio.median >= goal_ratio,
+                ..blank
+            })
+        }
+        Kind::Idle { goal_mib } => {
+            let (ours, theirs) = both(runs, |sample| sample.rss as f64 / MIB);
+            bounded(blank, ours?, theirs, "MiB", goal_mib)
+        }
+        Kind::Latency { goal_p99_ms } => {
+            let (ours, theirs) = both(runs, |sample| sample.report.p99_ms);
+            bounded(blank, ours?, theirs, "ms", goal_p99_ms)
+        }
+        Kind::Overload { sink_per_second, budget_mib } => {
+            let (ours, theirs) = both(runs, |sample| sample.rss_peak as f64 / MIB);
+            let wanted = sink_per_second as f64 * row.offer.bodies.records() as f64;
+            let (goodput, _) = both(runs, |sample| 100.0 * sample.sink_per_second / wanted);
+            let (ours, goodput) = (ours?, goodput?);
+            let met = ours.high <= GROWTH_MAX * budget_mib && goodput.low >= GOODPUT_PERCENT;
+            Some(Line {
+                ratio: format!("{:.0} % of R", goodput.median),
+                goal: format!("<= {GROWTH_MAX} x {budget_mib} MiB, >= {GOODPUT_PERCENT} % of R"),
+                met,
+                ..bounded(blank, ours, theirs, "MiB", budget_mib)?
+            })
+        }
+    }
+}
+
+/// Most that memory may grow over its budget.
+const GROWTH_MAX: f64 = 1.2;
+/// Least that a sink must get of what it takes.
+const GOODPUT_PERCENT: f64 = 95.0;
+
+fn both(runs: &Runs, number: impl Fn(&Sample) -> f64) -> (Option<Spread>, Option<Spread>) {
+    let of = |which: usize| Spread::of(runs.pairs.iter().map(|pair| number(&pair[which])));
+    (of(0).or_else(|| Spread::of(runs.alone.iter().map(&number))), of(1))
+}
+
+fn bounded(blank: Line, ours: Spread, theirs: Option<Spread>, unit: &str, goal: f64) -> Option<Line> {
+    Some(Line {
+        ours: format!("{ours} {unit}"),
+        theirs: theirs.map_or("-".into(), |theirs| format!("{theirs} {unit}")),
+        goal: format!("<= {goal} {unit}"),
+        met: ours.median <= goal,
+        ..blank
+    })
+}
+
+/// The runs as raw results.
+pub(crate) fn to_json(row: &Row, runs: &Runs) -> Value {
+    let pair = |pair: &[Sample; 2]| json!([pair[0].to_json(), pair[1].to_json()]);
+    json!({
+        "row": row.name,
+        "about": row.about,
+        "settings": {
+            "bodies": format!("{:?}", row.offer.bodies),
+            "protocol": row.offer.protocol,
+            "codec": row.offer.codec,
+            "connections": row.offer.connections,
+            "in_flight_per_connection": row.offer.in_flight,
+            "answered_when": row.answered,
+            "config_ours": row.ours,
+            "config_theirs": row.theirs,
+        },
+        "same": runs.same.iter().map(pair).collect::<Vec<_>>(),
+        "pairs": runs.pairs.iter().map(pair).collect::<Vec<_>>(),
+        "alone": runs.alone.iter().map(Sample::to_json).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::ROWS;
+    use super::*;
+
+    fn sample(cpu_us: f64) -> Sample {
+        Sample { cpu_us, ..Sample::default() }
+    }
+
+    fn runs(ours: f64, theirs: f64) -> Runs {
+        let same = vec![[sample(ours), sample(ours * 1.02)], [sample(ours * 1.02), sample(ours)]];
+        Runs { same, pairs: vec![[sample(ours), sample(theirs)]; 5], alone: Vec::new() }
+    }
+
+    #[test]
+    fn a_cost_must_meet_both_goals() {
+        let relay = ROWS.iter().find(|row| row.name == "relay").unwrap();
+        assert!(line(relay, &runs(0.3, 2.0)).unwrap().met);
+        assert!(!line(relay, &runs(0.4, 4.0)).unwrap().met);
+        assert!(!line(relay, &runs(0.3, 1.0)).unwrap().met);
+        assert_eq!(line(relay, &runs(0.3, 0.301)).unwrap().ratio, "no difference");
+        assert_eq!(line(relay, &Runs::default()), None);
+    }
+
+    #[test]
+    fn a_cost_per_request_is_scaled_by_its_records() {
+        let batch = ROWS.iter().find(|row| row.name == "batch").unwrap();
+        assert!(line(batch, &runs(0.5, 2.0)).unwrap().ours.starts_with("10.00"));
+    }
+}
