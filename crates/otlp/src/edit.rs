@@ -9,9 +9,9 @@
 //! nothing meant to go stays behind.
 //!
 //! ```
-//! use otlp::edit::{Action, Inputs, Keys, Program, Rule, Source, Target};
-//! use otlp::event::{RequestBuilder, Span};
-//! use otlp::{AttributeValue, Depth, Signal};
+//! use aldis_otlp::edit::{Action, Inputs, Keys, Program, Rule, Source, Target};
+//! use aldis_otlp::event::{RequestBuilder, Span};
+//! use aldis_otlp::{AttributeValue, Depth, Signal};
 //!
 //! let mut builder = RequestBuilder::new(Signal::Traces, Depth::Attributes);
 //! builder.push_span(&Span {

@@ -4,8 +4,8 @@
 //! [`crate::Batch`] without reading back what it wrote; `from_view` reads one back.
 //!
 //! ```
-//! use otlp::event::{RequestBuilder, Span};
-//! use otlp::{AttributeValue, Depth, Signal};
+//! use aldis_otlp::event::{RequestBuilder, Span};
+//! use aldis_otlp::{AttributeValue, Depth, Signal};
 //!
 //! let mut builder = RequestBuilder::new(Signal::Traces, Depth::Records);
 //! builder.push_span(&Span {
@@ -19,7 +19,7 @@
 //! let batch = builder.finish();
 //! assert_eq!(batch.len(), 1);
 //! assert_eq!(batch.index().records.end_ns, [1_250]);
-//! # Ok::<(), otlp::event::PushError>(())
+//! # Ok::<(), aldis_otlp::event::PushError>(())
 //! ```
 
 mod builder;

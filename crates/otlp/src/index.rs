@@ -20,10 +20,14 @@ impl Range32 {
         self.start == self.end
     }
 
-    /// The same bytes after they moved `by` bytes towards the end.
+    /// The same bytes after they moved `by` bytes (wrapping). What is not there (empty at zero: nothing inside a message begins
+    /// there) stays so.
     #[inline]
     pub(crate) fn moved(self, by: u32) -> Self {
-        Range32 { start: self.start + by, end: self.end + by }
+        if self.end == 0 {
+            return self;
+        }
+        Range32 { start: self.start.wrapping_add(by), end: self.end.wrapping_add(by) }
     }
 
     /// As a slice index.

@@ -12,6 +12,8 @@ pub mod batch;
 mod bitmap;
 pub mod check;
 mod compact;
+mod cut;
+mod draft;
 pub mod edit;
 pub mod error;
 pub mod event;

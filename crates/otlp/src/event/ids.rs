@@ -22,7 +22,7 @@ impl TraceId {
     /// Reads 32 hexadecimal digits as they are; any other text becomes the first 16 bytes of its SHA-256; no text is no id.
     ///
     /// ```
-    /// use otlp::TraceId;
+    /// use aldis_otlp::TraceId;
     ///
     /// let named = TraceId::from_text("trace-123");
     /// assert_eq!(named, TraceId::from_text("trace-123"));

@@ -13,7 +13,7 @@ const ATTRIBUTES: u8 = len_tag(6);
 /// to the resource around the record. The time is also the time of observation, as OTLP asks of records made by an SDK.
 ///
 /// ```
-/// use otlp::event::{AttributeValue, LogRecord, encode_log};
+/// use aldis_otlp::event::{AttributeValue, LogRecord, encode_log};
 ///
 /// let log = LogRecord { body: Some(AttributeValue::String("ready".into())), ..LogRecord::default() };
 /// let mut body = Vec::new();

@@ -9,7 +9,7 @@ use crate::put::{self, fixed64_tag, len_tag, varint_tag};
 /// under one metric.
 ///
 /// ```
-/// use otlp::event::{Metric, MetricData, Number, Temporality};
+/// use aldis_otlp::event::{Metric, MetricData, Number, Temporality};
 ///
 /// let orders = Metric {
 ///     name: "shop.orders".into(),
@@ -118,7 +118,7 @@ impl HistogramData {
     /// Counts `values` into buckets with these upper bounds.
     ///
     /// ```
-    /// use otlp::event::HistogramData;
+    /// use aldis_otlp::event::HistogramData;
     ///
     /// let histogram = HistogramData::of(&[1.0, 5.0], &[0.5, 1.0, 9.0]);
     /// assert_eq!(histogram.counts, [2, 0, 1]);

@@ -21,7 +21,7 @@ const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"
 /// How ids, kind and times are read is told at [`Span`].
 ///
 /// ```
-/// use otlp::event::{Span, encode_span};
+/// use aldis_otlp::event::{Span, encode_span};
 ///
 /// let span = Span { name: "GET /cart".into(), start_time_ns: 5, duration_ns: 2, ..Span::default() };
 /// let mut body = Vec::new();

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::limits::MAX_EVENT_VALUE_DEPTH;
-use crate::{Depth, TraceId};
+use crate::{Check, Checker, Depth, TraceId};
 
 fn any(value: &AttributeValue) -> AnyValue {
     use any_value::Value;
@@ -151,7 +151,7 @@ fn arb_attributes() -> impl Strategy<Value = Vec<(String, AttributeValue)>> {
         4 => ("[a-z.]{0,12}", arb_value()),
         1 => (Just("service.name".to_owned()), prop_oneof!["(cart|shop|)".prop_map(AttributeValue::String), arb_value()]),
         1 => (Just("span.kind".to_owned()), prop_oneof!["(SERVER|client|Internal|other)".prop_map(AttributeValue::String), arb_value()]),
-        1 => (Just(TRACE_ID_TEXT.to_owned()), "(trace-123|x)".prop_map(AttributeValue::String)),
+        1 => (Just(TRACE_ID_TEXT.to_owned()), "text of (no|another) id".prop_map(AttributeValue::String)),
     ];
     proptest::collection::vec(entry, 0..6)
 }
@@ -257,7 +257,7 @@ fn service_of(attributes: Option<&[KeyValue]>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
 
     #[test]
     fn a_request_of_spans_says_what_was_pushed(spans in proptest::collection::vec(arb_span(), 0..12)) {
@@ -313,6 +313,102 @@ proptest! {
             .map(|(service, points)| (service, merged_metrics(points)))
             .collect();
         prop_assert_eq!(got, expected);
+    }
+}
+
+/// Builds at every depth; the index must be what a check of the bytes finds.
+fn assert_index_is_fresh(signal: Signal, events: &[TelemetryEvent]) {
+    for depth in [Depth::Counts, Depth::Records, Depth::Attributes] {
+        let mut builder = RequestBuilder::new(signal, depth);
+        for _ in 0..2 {
+            events.iter().for_each(|event| builder.push(event).expect("room"));
+            let batch = builder.finish();
+            let fresh = Checker::new(signal, Check::Full, depth).check(batch.raw().clone()).expect("valid");
+            assert_eq!(fresh.counts(), batch.counts());
+            assert_eq!(fresh.index(), batch.index());
+        }
+    }
+}
+
+/// The form in which an event comes back: what is said twice or in other words is said once.
+fn normal(event: &TelemetryEvent) -> TelemetryEvent {
+    fn id(text: &str, digits: usize) -> Option<String> {
+        let hexadecimal = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let none = text.is_empty() || (hexadecimal && text.bytes().all(|byte| byte == b'0'));
+        (!none).then(|| if hexadecimal { text.to_ascii_lowercase() } else { text.to_owned() })
+    }
+    fn named(
+        attributes: &[(String, AttributeValue)],
+    ) -> (Option<(String, AttributeValue)>, Vec<(String, AttributeValue)>) {
+        let (service, rest) = without_service(attributes);
+        ((!service.is_empty()).then(|| ("service.name".to_owned(), text(&service))), rest)
+    }
+    match event {
+        TelemetryEvent::Span(span) => {
+            let (service, mut rest) = named(&span.attributes);
+            let words = ["internal", "server", "client", "producer", "consumer"];
+            let at = rest.iter().position(|(key, value)| {
+                let known = |word: &String| words.contains(&word.to_ascii_lowercase().as_str());
+                key == "span.kind" && matches!(value, AttributeValue::String(word) if known(word))
+            });
+            let kind = at.map(|at| rest.remove(at)).and_then(|(key, value)| match value {
+                AttributeValue::String(word) if !word.eq_ignore_ascii_case("internal") => {
+                    Some((key, text(&word.to_ascii_lowercase())))
+                }
+                _ => None,
+            });
+            let end = if span.end_time_ns == 0 {
+                span.start_time_ns.saturating_add(span.duration_ns)
+            } else {
+                span.end_time_ns
+            };
+            TelemetryEvent::Span(Span {
+                trace_id: id(&span.trace_id, 32).unwrap_or_default(),
+                span_id: id(&span.span_id, 16).unwrap_or_default(),
+                parent_span_id: span.parent_span_id.as_deref().and_then(|text| id(text, 16)),
+                attributes: service.into_iter().chain(kind).chain(rest).collect(),
+                duration_ns: end.saturating_sub(span.start_time_ns),
+                end_time_ns: end,
+                ..span.clone()
+            })
+        }
+        TelemetryEvent::Log(log) => {
+            let (service, rest) = named(&log.attributes);
+            TelemetryEvent::Log(LogRecord {
+                attributes: service.into_iter().chain(rest).collect(),
+                trace_id: log.trace_id.as_deref().and_then(|text| id(text, 32)),
+                span_id: log.span_id.as_deref().and_then(|text| id(text, 16)),
+                ..log.clone()
+            })
+        }
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn the_index_of_what_is_built_is_that_of_a_check(spans in proptest::collection::vec(arb_span(), 0..6),
+                                                     logs in proptest::collection::vec(arb_log(), 0..6),
+                                                     points in proptest::collection::vec(arb_metric(), 0..8)) {
+        assert_index_is_fresh(Signal::Traces, &spans.into_iter().map(Into::into).collect::<Vec<_>>());
+        assert_index_is_fresh(Signal::Logs, &logs.into_iter().map(Into::into).collect::<Vec<_>>());
+        assert_index_is_fresh(Signal::Metrics, &points.into_iter().map(Into::into).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn events_come_back_in_normal_form(span in arb_span(), log in arb_log()) {
+        for event in [TelemetryEvent::Span(span), TelemetryEvent::Log(log)] {
+            let mut builder = RequestBuilder::new(event.signal(), Depth::Records);
+            builder.push(&event).expect("room");
+            let batch = builder.finish();
+            let back: TelemetryEvent = match &event {
+                TelemetryEvent::Span(_) => Span::from_view(batch.span(0), batch.resource_of(0)).into(),
+                _ => LogRecord::from_view(batch.log(0), batch.resource_of(0)).into(),
+            };
+            prop_assert_eq!(&back, &normal(&event));
+        }
     }
 }
 

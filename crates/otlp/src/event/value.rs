@@ -47,7 +47,7 @@ impl From<ValueView<'_>> for AttributeValue {
 /// [`MAX_EVENT_VALUE_DEPTH`] are written as unset.
 ///
 /// ```
-/// use otlp::{AttributeValue, event::encode_value};
+/// use aldis_otlp::{AttributeValue, event::encode_value};
 ///
 /// let mut body = Vec::new();
 /// encode_value(&AttributeValue::Bool(true), &mut body);

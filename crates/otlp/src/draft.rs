@@ -1,0 +1,226 @@
+//! A request being written: bytes, counts and index grow together.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::index::{AttributeAt, MetricEntry, RecordAt, ResourceEntry, ScopeEntry};
+use crate::{Batch, Check, Counts, Depth, Index, Signal};
+
+/// A request being written from checked ones.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) out: Vec<u8>,
+    pub(crate) index: Index,
+    pub(crate) counts: Counts,
+    signal: Signal,
+    depth: Depth,
+}
+
+impl Draft {
+    /// An empty request with room for `bytes`.
+    pub(crate) fn new(signal: Signal, depth: Depth, bytes: usize) -> Self {
+        Draft {
+            out: Vec::with_capacity(bytes),
+            index: Index::default(),
+            counts: Counts::default(),
+            signal,
+            depth,
+        }
+    }
+
+    /// Makes room in the columns for `records` that look like those of `like`.
+    pub(crate) fn reserve_records(&mut self, records: usize, like: &Index) {
+        if self.depth == Depth::Counts {
+            return;
+        }
+        let (to, from) = (&mut self.index.records, &like.records);
+        to.at.reserve_exact(records);
+        reserve(&mut to.metric, &from.metric, records);
+        reserve(&mut to.trace_id, &from.trace_id, records);
+        reserve(&mut to.span_id, &from.span_id, records);
+        reserve(&mut to.time_ns, &from.time_ns, records);
+        reserve(&mut to.end_ns, &from.end_ns, records);
+        reserve(&mut to.kind, &from.kind, records);
+        reserve(&mut to.status, &from.status, records);
+        if self.depth == Depth::Attributes && !from.at.is_empty() {
+            self.index.attributes.first.reserve_exact(records + 1);
+            self.index.attributes.at.reserve(like.attributes.at.len() * records / from.at.len());
+        }
+    }
+
+    /// Makes room in the columns for everything in these batches, which are all indexed at least as deep.
+    pub(crate) fn reserve(&mut self, batches: &[Batch]) {
+        let sum = |len: fn(&Index) -> usize| batches.iter().map(|batch| len(batch.index())).sum::<usize>();
+        if self.depth == Depth::Counts {
+            return;
+        }
+        self.index.resources.reserve_exact(sum(|index| index.resources.len()));
+        self.index.scopes.reserve_exact(sum(|index| index.scopes.len()));
+        self.index.metrics.reserve_exact(sum(|index| index.metrics.len()));
+        let records = sum(|index| index.records.at.len());
+        let attributes = sum(|index| index.attributes.at.len());
+        for batch in batches {
+            // Only the first finds too little room.
+            self.reserve_records(records, batch.index());
+        }
+        if self.depth == Depth::Attributes {
+            self.index.attributes.at.reserve_exact(attributes);
+        }
+    }
+
+    /// Where the next byte goes.
+    #[inline]
+    pub(crate) fn position(&self) -> u32 {
+        self.out.len() as u32
+    }
+
+    pub(crate) fn push_resource(&mut self, entry: ResourceEntry) {
+        self.counts.resources += 1;
+        if self.depth != Depth::Counts {
+            self.index.resources.push(entry);
+        }
+    }
+
+    pub(crate) fn push_scope(&mut self, entry: ScopeEntry) {
+        self.counts.scopes += 1;
+        if self.depth != Depth::Counts {
+            self.index.scopes.push(entry);
+        }
+    }
+
+    pub(crate) fn push_metric(&mut self, entry: MetricEntry) {
+        if self.depth != Depth::Counts {
+            self.index.metrics.push(entry);
+        }
+    }
+
+    /// Adds what the columns of `from` say of its records `first..last`, which lie now `by` bytes further (wrapping) as
+    /// records of this scope and metric.
+    pub(crate) fn push_records(&mut self, from: &Index, first: usize, last: usize, by: u32, scope: u32) {
+        self.counts.records += (last - first) as u32;
+        if self.depth == Depth::Counts {
+            return;
+        }
+        let metric = self.index.metrics.len() as u32;
+        let to = &mut self.index.records;
+        to.at.extend(from.records.at[first..last].iter().map(|at| RecordAt {
+            start: at.start.wrapping_add(by),
+            body: at.body.moved(by),
+            scope,
+        }));
+        self.push_columns(from, first, last, metric);
+        if self.depth == Depth::Attributes {
+            let (to, from) = (&mut self.index.attributes, &from.attributes);
+            let (start, end) = (from.first[first], from.first[last]);
+            let base = (to.at.len() as u32).wrapping_sub(start);
+            to.first.extend(from.first[first..last].iter().map(|first| first.wrapping_add(base)));
+            to.at.extend(from.at[start as usize..end as usize].iter().map(|at| AttributeAt {
+                field: at.field.moved(by),
+                key: at.key.moved(by),
+                value: at.value.moved(by),
+            }));
+        }
+    }
+
+    /// Adds one record at a new place; its attributes are added by the caller.
+    #[inline]
+    pub(crate) fn push_record_at(&mut self, from: &Index, record: usize, at: RecordAt) {
+        self.counts.records += 1;
+        if self.depth == Depth::Counts {
+            return;
+        }
+        let metric = self.index.metrics.len() as u32;
+        self.index.records.at.push(at);
+        self.push_columns(from, record, record + 1, metric);
+        if self.depth == Depth::Attributes {
+            self.index.attributes.first.push(self.index.attributes.at.len() as u32);
+        }
+    }
+
+    /// The columns that do not say where something is.
+    #[inline]
+    fn push_columns(&mut self, from: &Index, first: usize, last: usize, metric: u32) {
+        let (to, from) = (&mut self.index.records, &from.records);
+        if self.signal == Signal::Metrics {
+            to.metric.resize(to.metric.len() + (last - first), metric);
+            to.time_ns.extend_from_slice(&from.time_ns[first..last]);
+            return;
+        }
+        to.trace_id.extend_from_slice(&from.trace_id[first..last]);
+        to.span_id.extend_from_slice(&from.span_id[first..last]);
+        to.time_ns.extend_from_slice(&from.time_ns[first..last]);
+        to.kind.extend_from_slice(&from.kind[first..last]);
+        if self.signal == Signal::Traces {
+            to.end_ns.extend_from_slice(&from.end_ns[first..last]);
+            to.status.extend_from_slice(&from.status[first..last]);
+        }
+    }
+
+    /// Adds all of a batch that has no filtered records, as it is.
+    pub(crate) fn push_whole(&mut self, batch: &Batch) {
+        let by = self.position();
+        let (resources, scopes) = (self.counts.resources, self.counts.scopes);
+        let records = self.counts.records;
+        self.out.extend_from_slice(batch.raw());
+        let more = batch.counts();
+        if self.depth == Depth::Counts {
+            self.counts.records += more.records;
+        } else {
+            let from = batch.index();
+            let metrics = self.index.metrics.len() as u32;
+            self.index.resources.extend(from.resources.iter().map(|entry| ResourceEntry {
+                start: entry.start + by,
+                body: entry.body.moved(by),
+                resource: entry.resource.moved(by),
+                first_scope: entry.first_scope + scopes,
+                scopes: entry.scopes,
+            }));
+            self.index.scopes.extend(from.scopes.iter().map(|entry| ScopeEntry {
+                resource: entry.resource + resources,
+                start: entry.start + by,
+                body: entry.body.moved(by),
+                scope: entry.scope.moved(by),
+                first_record: entry.first_record + records,
+                records: entry.records,
+            }));
+            let at = self.index.records.at.len();
+            let metric_column = self.index.records.metric.len();
+            self.push_records(from, 0, from.records.at.len(), by, 0);
+            for (to, from) in self.index.records.at[at..].iter_mut().zip(&from.records.at) {
+                to.scope = from.scope + scopes;
+            }
+            for (to, from) in self.index.records.metric[metric_column..].iter_mut().zip(&from.records.metric)
+            {
+                *to = from + metrics;
+            }
+            self.index.metrics.extend(from.metrics.iter().map(|entry| MetricEntry {
+                scope: entry.scope + scopes,
+                start: entry.start + by,
+                body: entry.body.moved(by),
+                kind: entry.kind,
+                data_start: entry.data_start + by,
+                data: entry.data.moved(by),
+                first_record: entry.first_record + records,
+                records: entry.records,
+            }));
+        }
+        self.counts.resources += more.resources;
+        self.counts.scopes += more.scopes;
+    }
+
+    /// The request.
+    pub(crate) fn finish(mut self) -> Batch {
+        if self.depth == Depth::Attributes {
+            self.index.attributes.first.push(self.index.attributes.at.len() as u32);
+        }
+        let bytes = Bytes::from(self.out);
+        Batch::from_parts(self.signal, bytes, Arc::new(self.index), self.counts, Check::Full, self.depth)
+    }
+}
+
+fn reserve<T>(to: &mut Vec<T>, from: &[T], records: usize) {
+    if !from.is_empty() {
+        to.reserve_exact(records);
+    }
+}
