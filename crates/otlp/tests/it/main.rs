@@ -1,4 +1,7 @@
 //! What arrives is read as prost reads it.
 
+mod agreement;
 mod compare;
+mod entropy;
 mod hipstershop;
+mod rewire;
