@@ -80,7 +80,14 @@ pub struct Chain {
     closed: AtomicBool,
 }
 
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("name", &self.counters.name).finish_non_exhaustive()
+    }
+}
+
 struct Work {
+    counters: Arc<InletCounters>,
     shard: usize,
     steps: Vec<Step>,
     outlets: Vec<Outlet>,
@@ -100,6 +107,7 @@ impl Chain {
         let depth = needs.fold(parts.depth, Depth::max);
         let counters = ledger.inlet(&parts.name, parts.signal);
         let work = Work {
+            counters: counters.clone(),
             shard: parts.shard,
             steps: parts.steps,
             outlets: parts.outlets,
@@ -245,6 +253,8 @@ impl Work {
 
     /// Hands an item to every outlet.
     fn leave(&mut self, mut item: Item, now_ns: u64) {
+        self.counters.batches.add(1);
+        self.counters.left.add(item.batch.len() as u64);
         self.compress(&mut item);
         if let [outlet] = &self.outlets[..] {
             return outlet.offer(item, self.shard, now_ns);

@@ -1,8 +1,8 @@
 //! Where batches go.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use crate::{Item, Outcome};
+use crate::{Compressor, Item, Outcome};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -16,6 +16,12 @@ pub trait Exporter: Send + Sync + 'static {
     /// A connection to the destination, made on the thread and runtime that will use it. Connecting is lazy: it happens in
     /// [`Sender::send`] and its failures are outcomes.
     fn open(&self) -> Box<dyn Sender>;
+
+    /// What compresses requests the way this exporter sends them, for pipelines that compress once for all exporters
+    /// (`with_compression`). A [`Sender`] given an item with that form sends it as it is.
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        None
+    }
 }
 
 /// One thread's connection to a destination. Sends run concurrently on it.
@@ -23,4 +29,24 @@ pub trait Sender: Send + Sync {
     /// Sends one item and waits for the far side's answer. It never panics and never retries: retrying, timeouts around
     /// it and counting are the queue's.
     fn send<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Outcome>;
+}
+
+/// An exporter that takes everything and does nothing with it, for measurements and for pipelines without a destination.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullExporter;
+
+impl Exporter for NullExporter {
+    fn name(&self) -> &str {
+        "null"
+    }
+
+    fn open(&self) -> Box<dyn Sender> {
+        Box::new(NullExporter)
+    }
+}
+
+impl Sender for NullExporter {
+    fn send<'a>(&'a self, _item: &'a Item) -> BoxFuture<'a, Outcome> {
+        Box::pin(std::future::ready(Outcome::DELIVERED))
+    }
 }

@@ -179,6 +179,17 @@ impl ExporterQueue {
         true
     }
 
+    /// Sends that failed, tried again or not.
+    pub fn failures(&self) -> u64 {
+        self.shared.counters.failures.get()
+    }
+
+    /// Whether [`ExporterQueue::room`] would return at once.
+    pub fn has_room(&self, size: crate::queue::Size) -> bool {
+        let state = self.shared.state();
+        !state.open || (state.blocked.is_empty() && state.queue.admits(size))
+    }
+
     /// How full its queue is: 0 is empty, 1 is full.
     pub fn fullness(&self) -> f64 {
         self.shared.state().queue.fullness()
@@ -190,11 +201,8 @@ impl ExporterQueue {
             let notified = self.shared.room.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            {
-                let state = self.shared.state();
-                if !state.open || (state.blocked.is_empty() && state.queue.admits(size)) {
-                    return;
-                }
+            if self.has_room(size) {
+                return;
             }
             notified.await;
         }

@@ -102,6 +102,10 @@ pub struct InletCounters {
     pub(crate) offered: Counter,
     pub(crate) admitted: Counter,
     pub(crate) refused: [Counter; RefusedCode::ALL.len()],
+    /// Batches handed to the outlets.
+    pub(crate) batches: Counter,
+    /// Records in them.
+    pub(crate) left: Counter,
 }
 
 /// Records at a stage, of one signal.
@@ -241,6 +245,8 @@ impl Ledger {
             offered: Counter::default(),
             admitted: Counter::default(),
             refused: Default::default(),
+            batches: Counter::default(),
+            left: Counter::default(),
         });
         self.books().inlets.push(counters.clone());
         counters

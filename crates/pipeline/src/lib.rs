@@ -31,12 +31,13 @@ pub mod retry;
 pub mod shard;
 pub mod stage;
 pub mod stats;
+pub mod telemetry;
 
 pub use batcher::{Batcher, BatcherSettings};
 pub use budget::{Budget, Charge};
 pub use chain::{Chain, ChainParts, Outlet, Step};
 pub use compressor::Compressor;
-pub use exporter::{Exporter, Sender};
+pub use exporter::{Exporter, NullExporter, Sender};
 pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, Undelivered};
 pub use health::Health;
 pub use histogram::Histogram;
@@ -50,3 +51,7 @@ pub use retry::RetrySettings;
 pub use shard::Shards;
 pub use stage::Stage;
 pub use stats::{Stats, Violation};
+pub use telemetry::{
+    BackpressureStrategy, BuildError, DrainReport, EventStream, PipelineStats, RecordError,
+    TelemetryPipeline, TelemetryPipelineBuilder,
+};

@@ -38,6 +38,10 @@ pub struct InletStats {
     pub admitted: u64,
     /// Records that were not, by code.
     pub refused: Named,
+    /// Batches handed to the outlets, behind all stages and batchers.
+    pub batches: u64,
+    /// Records in them.
+    pub left: u64,
 }
 
 /// entered + made = out + removed + dropped + held.
@@ -180,10 +184,12 @@ impl InletStats {
         let row = row(
             rows,
             |row| row.name == counters.name && row.signal == signal,
-            || Self { name, signal, offered: 0, admitted: 0, refused: Vec::new() },
+            || Self { name, signal, offered: 0, admitted: 0, refused: Vec::new(), batches: 0, left: 0 },
         );
         row.offered += counters.offered.get();
         row.admitted += counters.admitted.get();
+        row.batches += counters.batches.get();
+        row.left += counters.left.get();
         for (code, counter) in RefusedCode::ALL.iter().zip(&counters.refused) {
             add(&mut row.refused, code.name(), counter.get());
         }

@@ -138,7 +138,15 @@ impl RequestBuilder {
     /// # Errors
     /// If the builder is of another signal, or the span too large.
     pub fn push_span(&mut self, span: &Span) -> Result<(), PushError> {
-        let plan = SpanPlan::new(span);
+        self.push_sampled_span(span, "")
+    }
+
+    /// Adds a span with a trace state, where whoever sampled it wrote its threshold.
+    ///
+    /// # Errors
+    /// As [`RequestBuilder::push_span`].
+    pub fn push_sampled_span(&mut self, span: &Span, trace_state: &str) -> Result<(), PushError> {
+        let plan = SpanPlan::new(span, trace_state);
         self.admit(Signal::Traces, plan.len)?;
         let depth = self.depth;
         self.service(plan.service).records.push_span(&plan, span.start_time_ns, depth);

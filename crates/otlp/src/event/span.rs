@@ -29,7 +29,7 @@ const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"
 /// assert!(body.windows(9).any(|bytes| bytes == b"GET /cart"));
 /// ```
 pub fn encode_span<'a>(span: &'a Span, out: &mut Vec<u8>) -> Option<&'a str> {
-    let plan = SpanPlan::new(span);
+    let plan = SpanPlan::new(span, "");
     out.reserve(plan.len);
     plan.put(out, &mut ());
     plan.service
@@ -49,12 +49,14 @@ pub(crate) struct SpanPlan<'a> {
     pub(crate) span_id: WireId<'a, 8>,
     parent: WireId<'a, 8>,
     pub(crate) end_ns: u64,
+    trace_state: &'a str,
 }
 
 impl<'a> SpanPlan<'a> {
-    pub(crate) fn new(span: &'a Span) -> Self {
+    pub(crate) fn new(span: &'a Span, trace_state: &'a str) -> Self {
         let mut plan = SpanPlan {
             span,
+            trace_state,
             len: 0,
             service: None,
             skip: [usize::MAX; 2],
@@ -82,6 +84,9 @@ impl<'a> SpanPlan<'a> {
         }
         if !self.parent.is_zero() {
             len += 10;
+        }
+        if !self.trace_state.is_empty() {
+            len += put::len_field(self.trace_state.len());
         }
         if !self.span.name.is_empty() {
             len += put::len_field(self.span.name.len());
@@ -137,6 +142,9 @@ impl<'a> SpanPlan<'a> {
         }
         if !self.span_id.is_zero() {
             put::bytes(len_tag(2), &self.span_id.bytes, out);
+        }
+        if !self.trace_state.is_empty() {
+            put::bytes(len_tag(3), self.trace_state.as_bytes(), out);
         }
         if !self.parent.is_zero() {
             put::bytes(len_tag(4), &self.parent.bytes, out);

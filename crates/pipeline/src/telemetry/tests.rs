@@ -1,0 +1,331 @@
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use otlp::{AttributeValue, TelemetryEvent};
+
+use super::*;
+use crate::{Exporter, Item, NullExporter, Outcome, Sender};
+
+/// Keeps what it is sent; can be told to hold everything back.
+#[derive(Clone, Default)]
+struct Memory {
+    got: Arc<Mutex<Vec<Item>>>,
+    held: Arc<AtomicBool>,
+    released: Arc<tokio::sync::Notify>,
+}
+
+impl Exporter for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+    fn open(&self) -> Box<dyn Sender> {
+        Box::new(self.clone())
+    }
+}
+
+impl Sender for Memory {
+    fn send<'a>(&'a self, item: &'a Item) -> crate::exporter::BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            while self.held.load(Ordering::SeqCst) {
+                self.released.notified().await;
+            }
+            self.got.lock().unwrap().push(Item::new(item.batch.clone()));
+            Outcome::DELIVERED
+        })
+    }
+}
+
+impl Memory {
+    fn holding() -> Self {
+        let memory = Self::default();
+        memory.held.store(true, Ordering::SeqCst);
+        memory
+    }
+
+    fn release(&self) {
+        self.held.store(false, Ordering::SeqCst);
+        self.released.notify_waiters();
+        self.released.notify_one();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let got = self.got.lock().unwrap();
+        let spans = |item: &Item| {
+            (0..item.batch.len()).map(|i| item.batch.span(i).name().to_owned()).collect::<Vec<_>>()
+        };
+        got.iter().flat_map(spans).collect()
+    }
+}
+
+fn span(n: usize) -> Span {
+    Span {
+        name: format!("op-{n}"),
+        trace_id: format!("trace-{n}"),
+        span_id: format!("{n:016x}"),
+        attributes: vec![("service.name".to_owned(), AttributeValue::String(format!("service-{}", n % 3)))],
+        start_time_ns: 1_000 + n as u64,
+        end_time_ns: 2_000 + n as u64,
+        ..Span::default()
+    }
+}
+
+/// Ready at once, unless the strategy is to block.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("not ready"),
+    }
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn what_is_recorded_arrives_once() {
+    let memory = Memory::default();
+    let pipeline = TelemetryPipeline::builder()
+        .with_batch_size(7)
+        .with_shards(2)
+        .with_exporter(Arc::new(memory.clone()))
+        .build()
+        .unwrap();
+    thread::scope(|scope| {
+        for t in 0..3 {
+            let pipeline = &pipeline;
+            scope.spawn(move || {
+                for n in 0..500 {
+                    now(pipeline.record_span(span(t * 500 + n))).unwrap();
+                }
+            });
+        }
+    });
+    let report = pipeline.shutdown(SOON);
+    assert!(report.is_clean(), "{report}");
+    let names = memory.names();
+    assert_eq!(names.len(), 1500);
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 1500);
+    let stats = pipeline.stats();
+    stats.check().unwrap();
+    assert_eq!((stats.events_received, stats.events_processed, stats.events_pending), (1500, 1500, 0));
+    assert!(stats.avg_batch_size <= 7.0 && stats.batches_created >= 1500 / 7);
+    assert!(stats.p99_processing_latency_us > 0.0 && stats.p99_ingestion_latency_us > 0.0);
+    assert_eq!(now(pipeline.record_span(span(0))), Err(RecordError::Closed));
+}
+
+#[test]
+fn every_signal_arrives_as_itself() {
+    let memory = Memory::default();
+    let pipeline = TelemetryPipeline::builder().with_exporter(Arc::new(memory.clone())).build().unwrap();
+    now(pipeline.record_span(span(1))).unwrap();
+    now(pipeline.record_log(LogRecord { severity_text: "WARN".to_owned(), ..LogRecord::default() })).unwrap();
+    now(pipeline.record_metric(Metric { name: "requests".to_owned(), ..Metric::default() })).unwrap();
+    assert!(pipeline.shutdown(SOON).is_clean());
+    let mut signals: Vec<_> = memory.got.lock().unwrap().iter().map(|item| item.batch.signal()).collect();
+    signals.sort_unstable();
+    assert_eq!(signals, RECORDED);
+    pipeline.stats().check().unwrap();
+}
+
+/// Fills a pipeline whose exporter holds everything back, then lets go; returns what arrived and the numbers.
+fn overload(strategy: BackpressureStrategy, records: usize) -> (Vec<String>, PipelineStats, usize) {
+    let memory = Memory::holding();
+    let settings = crate::ExporterSettings { consumers: 1, timeout: SOON, ..Default::default() };
+    let pipeline = TelemetryPipeline::builder()
+        .with_batch_size(4)
+        .with_channel_capacity(32)
+        .with_shards(1)
+        .with_backpressure_strategy(strategy)
+        .with_exporter_settings(settings)
+        .with_exporter(Arc::new(memory.clone()))
+        .build()
+        .unwrap();
+    let errors = (0..records).filter(|n| now(pipeline.record_span(span(*n))).is_err()).count();
+    memory.release();
+    let report = pipeline.shutdown(SOON);
+    assert!(report.is_clean(), "{report}");
+    let stats = pipeline.stats();
+    stats.check().unwrap();
+    assert_eq!((stats.events_received, stats.events_pending), (records as u64, 0));
+    assert_eq!(stats.events_processed as usize, memory.names().len());
+    (memory.names(), stats, errors)
+}
+
+#[test]
+fn dropping_the_oldest_keeps_the_newest() {
+    let (names, stats, errors) = overload(BackpressureStrategy::DropOldest, 2000);
+    assert_eq!(errors, 0);
+    assert!(stats.events_dropped > 1000, "{stats:?}");
+    assert!((1969..2000).all(|n| names.contains(&format!("op-{n}"))), "{names:?}");
+}
+
+#[test]
+fn dropping_the_newest_keeps_the_oldest() {
+    let (names, stats, errors) = overload(BackpressureStrategy::DropNewest, 2000);
+    assert_eq!(stats.events_dropped as usize, errors);
+    assert!(errors > 1000);
+    assert!((0..32).all(|n| names.contains(&format!("op-{n}"))), "{names:?}");
+}
+
+#[test]
+fn blocking_loses_nothing() {
+    let memory = Memory::holding();
+    let pipeline = TelemetryPipeline::builder()
+        .with_batch_size(4)
+        .with_channel_capacity(16)
+        .with_shards(2)
+        .with_backpressure_strategy(BackpressureStrategy::Block)
+        .with_exporter(Arc::new(memory.clone()))
+        .build()
+        .unwrap();
+    let recorded = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for t in 0..4 {
+            let (pipeline, recorded) = (&pipeline, &recorded);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                for n in 0..500 {
+                    runtime.block_on(pipeline.record_span(span(t * 500 + n))).unwrap();
+                    recorded.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+        assert!(recorded.load(Ordering::SeqCst) < 2000, "nobody waited");
+        memory.release();
+    });
+    assert!(pipeline.shutdown(SOON).is_clean());
+    let stats = pipeline.stats();
+    stats.check().unwrap();
+    assert_eq!((stats.events_processed, stats.events_dropped), (2000, 0));
+}
+
+#[test]
+fn adaptive_sampling_keeps_counts_unbiased() {
+    let memory = Memory::holding();
+    let settings = crate::ExporterSettings { consumers: 1, timeout: SOON, ..Default::default() };
+    let pipeline = TelemetryPipeline::builder()
+        .with_batch_size(50)
+        .with_channel_capacity(20_000)
+        .with_shards(1)
+        .with_backpressure_strategy(BackpressureStrategy::AdaptiveSampling)
+        .with_exporter_settings(settings)
+        .with_exporter(Arc::new(memory.clone()))
+        .build()
+        .unwrap();
+    let total = 200_000;
+    (0..total).for_each(|n| now(pipeline.record_span(span(n))).unwrap());
+    memory.release();
+    assert!(pipeline.shutdown(SOON).is_clean());
+    let stats = pipeline.stats();
+    stats.check().unwrap();
+    assert!(stats.events_sampled_out > 100_000 && stats.events_dropped == 0, "{stats:?}");
+    // Every span that arrived stands for as many as its threshold says; together they stand for all.
+    let mut stands_for = 0.0;
+    for item in memory.got.lock().unwrap().iter() {
+        for i in 0..item.batch.len() {
+            let state = operators::sample::OtelState::read(item.batch.span(i).trace_state());
+            stands_for += state.threshold.map_or(1.0, operators::sample::Threshold::adjusted_count);
+        }
+    }
+    let error = (stands_for - total as f64).abs() / total as f64;
+    assert!(error < 0.05, "{stands_for} for {total}");
+}
+
+#[test]
+fn an_iterator_drains_what_was_accepted_and_a_later_one_goes_on() {
+    let pipeline = TelemetryPipeline::builder().with_shards(2).build().unwrap();
+    (0..300).for_each(|n| now(pipeline.record_span(span(n))).unwrap());
+    let drained: BTreeSet<String> = pipeline
+        .event_stream()
+        .map(|event| match event {
+            TelemetryEvent::Span(span) => {
+                assert_eq!(span.attributes[0].0, "service.name");
+                format!("{} {}", span.name, span.trace_id)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(drained.len(), 300);
+    assert!(drained.contains("op-299 trace-299"));
+    assert_eq!(pipeline.event_stream().count(), 0);
+    now(pipeline.record_log(LogRecord::default())).unwrap();
+    assert_eq!(pipeline.event_stream().collect::<Vec<_>>(), [TelemetryEvent::Log(LogRecord::default())]);
+}
+
+#[test]
+fn a_stream_is_live_and_ends_at_shutdown() {
+    let pipeline = Arc::new(TelemetryPipeline::builder().build().unwrap());
+    let mut stream = pipeline.event_stream();
+    let reader = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut count = 0;
+            while std::future::poll_fn(|cx| {
+                futures_core::Stream::poll_next(std::pin::Pin::new(&mut stream), cx)
+            })
+            .await
+            .is_some()
+            {
+                count += 1;
+            }
+            count
+        })
+    });
+    for n in 0..100 {
+        now(pipeline.record_span(span(n))).unwrap();
+        if n % 40 == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    pipeline.shutdown(SOON);
+    assert_eq!(reader.join().unwrap(), 100);
+}
+
+#[test]
+fn a_lagging_stream_counts_what_it_missed() {
+    let pipeline = TelemetryPipeline::builder()
+        .with_event_stream_bytes(2_000)
+        .with_shards(1)
+        .with_batch_size(5)
+        .build()
+        .unwrap();
+    (0..500).for_each(|n| now(pipeline.record_span(span(n))).unwrap());
+    let mut stream = pipeline.event_stream();
+    let mut seen = 0;
+    while stream.next().is_some() {
+        seen += 1;
+    }
+    assert!(seen > 0 && seen < 500);
+    assert_eq!(seen + stream.missed(), 500);
+}
+
+#[test]
+fn a_hanging_exporter_is_reported_by_name() {
+    let memory = Memory::holding();
+    let pipeline = TelemetryPipeline::builder()
+        .with_exporter(Arc::new(memory))
+        .with_exporter(Arc::new(NullExporter))
+        .build()
+        .unwrap();
+    (0..10).for_each(|n| now(pipeline.record_span(span(n))).unwrap());
+    let report = pipeline.shutdown(Duration::from_millis(200));
+    assert_eq!(report.exporters.len(), 1, "{report}");
+    assert_eq!(report.exporters[0].exporter, "memory");
+    assert_eq!(report.exporters[0].left, [(Signal::Traces, 10)]);
+    let stats = pipeline.stats();
+    stats.check().unwrap();
+    // The other exporter took them.
+    assert_eq!(stats.events_processed, 10);
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let error = TelemetryPipeline::builder().with_batch_size(0).build().unwrap_err();
+    assert_eq!(error.to_string(), "with_batch_size takes at least 1");
+}
