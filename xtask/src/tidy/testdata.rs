@@ -1,29 +1,27 @@
 //! Test data: every file under a `testdata` folder is read by a test, every fuzz corpus belongs to a fuzz target.
 //!
-//! A file counts as read when a source file names it, or names the folder it is in (as `testdata/<folder>`, for tests that
-//! run every script of a folder).
+//! A file counts as read when a source file of its crate names it, or reads the folder it is in: names the folder, as
+//! `testdata` or `testdata/<folder>`, and calls `read_dir`.
 
+use super::tree::File;
 use super::{Finding, Tree};
 
 const SOURCES: [&str; 5] = [".rs", ".py", ".js", ".mjs", ".go"];
 
 /// No dead test data.
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let sources: Vec<&str> = tree
-        .files
-        .iter()
-        .filter(|file| SOURCES.iter().any(|end| file.path.ends_with(end)))
-        .map(|file| file.text.as_str())
-        .collect();
-    let named = |words: &str| sources.iter().any(|text| text.contains(words));
+    let sources: Vec<&File> =
+        tree.files.iter().filter(|file| SOURCES.iter().any(|end| file.path.ends_with(end))).collect();
     let mut findings = Vec::new();
     for file in &tree.files {
-        if let Some((_, inside)) = file.path.split_once("testdata/") {
-            let by_folder = inside.rsplit_once('/').is_some_and(|(folder, _)| {
-                let first = folder.split('/').next().unwrap_or(folder);
-                named(&format!("testdata/{folder}")) || named(&format!("testdata/{first}\""))
-            });
-            if !named(file.name()) && !by_folder && file.name() != "README.md" {
+        if let Some((home, inside)) = file.path.split_once("testdata/") {
+            let folder = format!("testdata/{inside}");
+            let folder = folder.rsplit_once('/').map_or("testdata", |(folder, _)| folder);
+            let read = sources
+                .iter()
+                .filter(|source| source.path.starts_with(home))
+                .any(|source| source.text.contains(file.name()) || reads_folder(&source.text, folder));
+            if !read && file.name() != "README.md" {
                 findings.push(Finding::new(&file.path, "is read by no test: read it or delete it"));
             }
         }
@@ -37,6 +35,11 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Whether a source reads every file of a folder.
+fn reads_folder(source: &str, folder: &str) -> bool {
+    source.contains("read_dir(") && source.contains(&format!("{folder}\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,7 +51,7 @@ mod tests {
             ("crates/a/testdata/scripts/x.script", ""),
             (
                 "crates/a/tests/it/main.rs",
-                "include_bytes!(\"../../testdata/one.bin\"); run(\"testdata/scripts\");",
+                "include_bytes!(\"../../testdata/one.bin\"); read_dir(\"testdata/scripts\");",
             ),
             ("fuzz/corpus/check/seed", ""),
             ("fuzz/fuzz_targets/check.rs", ""),
@@ -61,7 +64,9 @@ mod tests {
         let tree = Tree::of(&[
             ("crates/a/testdata/one.bin", ""),
             ("crates/a/testdata/scripts/x.script", ""),
-            ("crates/a/tests/it/main.rs", "run(\"testdata/other\");"),
+            ("crates/a/tests/it/main.rs", "read_dir(\"testdata/other\");"),
+            ("crates/a/tests/it/named.rs", "run(\"testdata/scripts\");"),
+            ("crates/b/tests/it/main.rs", "read_dir(\"testdata/scripts\");"),
             ("fuzz/corpus/gone/seed", ""),
         ]);
         assert_eq!(check(&tree).len(), 3, "{:?}", check(&tree));
