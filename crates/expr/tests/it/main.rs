@@ -3,5 +3,6 @@
 
 mod noise;
 mod oracle;
+mod page;
 mod record;
 mod script;

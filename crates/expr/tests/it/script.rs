@@ -43,7 +43,7 @@ fn scripts_yield_what_they_say() {
 }
 
 /// The script as it would be if everything in it were right.
-fn run(script: &str) -> String {
+pub(crate) fn run(script: &str) -> String {
     let mut out = String::new();
     let mut given = Given::default();
     let mut lines = script.lines().peekable();
