@@ -1,14 +1,17 @@
-//! Measurements. `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
+//! Measurements. `bench check` measures what it costs to check a request; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
+mod check;
 mod process;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
+        Some("check") => check::command(&shared_data()),
         Some("process") => process::command(&args[1..]),
         _ => Err(format!("say what to measure\n{}", process::HELP)),
     };
@@ -19,4 +22,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where the real inputs are: `ALDIS_SHARED_DATA`, else beside the workspace.
+fn shared_data() -> PathBuf {
+    std::env::var_os("ALDIS_SHARED_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    )
 }
