@@ -127,7 +127,7 @@ fn table(bench: &Bench, rows: &[Row], dry: bool) -> Result<(), String> {
 fn measure(bench: &Bench, row: &Row) -> Result<Runs, String> {
     const OURS: Which = Which::Aldis { shards: 1 };
     let mut runs = Runs::default();
-    if let Kind::Cost { .. } = row.kind {
+    if let Kind::Cost { .. } | Kind::Plain = row.kind {
         for _ in 0..bench.same {
             runs.same.push([one(bench, row, OURS)?, one(bench, row, OURS)?]);
         }
@@ -166,7 +166,9 @@ fn one(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
         Kind::Overload { sink_per_second, .. } => {
             sample::run(bench, row, which, Pace::Requests(3.0 * sink_per_second as f64))?
         }
-        Kind::Cost { .. } | Kind::Shards { .. } => sample::run(bench, row, which, Pace::Closed)?,
+        Kind::Plain | Kind::Cost { .. } | Kind::Shards { .. } => {
+            sample::run(bench, row, which, Pace::Closed)?
+        }
     };
     eprintln!(
         "  {:<10} {:>8.3} us/record {:>10.0} records/s  peak {:>6.1} MiB  p99 {:>7.2} ms  refused {}",
@@ -211,8 +213,10 @@ fn prepare(bench: &mut Bench, rows: &[Row]) -> Result<(), String> {
     }
     let folder = target().join("bench");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let needed = |bodies: &Bodies| rows.iter().any(|row| row.offer.bodies == *bodies);
-    for wanted in Bodies::ALL.into_iter().filter(needed) {
+    for wanted in rows.iter().map(|row| row.offer.bodies) {
+        if bench.bodies(wanted).is_ok() {
+            continue;
+        }
         let file = bodies::write(wanted, &shared(), &folder)?;
         eprintln!(
             "{wanted:?}: {} requests, {:.0} records each, {:.0} B/record",

@@ -45,9 +45,6 @@ exporters:
     tls:
       insecure: true
 service:
-  telemetry:
-    metrics:
-      level: none
   pipelines:
     traces:
       receivers: [otlp]
@@ -116,33 +113,31 @@ class Logs(logs_service_pb2_grpc.LogsServiceServicer):
 
 
 class Service:
-    """A running `aldis serve` or Collector that sends to `target`."""
+    """A running system that sends to `target`."""
 
-    def __init__(self, command, exporter, target):
-        self.grpc, self.http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        text = CONFIG.format(grpc=self.grpc, http=self.http, exporter=exporter, target=target)
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
+    def __init__(self, name, command, listen, exporter, target):
+        text = CONFIG.format(grpc=listen[0], http=listen[1], exporter=exporter, target=target)
+        self.folder = tempfile.TemporaryDirectory()
+        config = os.path.join(self.folder.name, "config.yaml")
+        with open(config, "w") as file:
             file.write(text)
-        self.config = file.name
-        self.name = os.path.basename(command[0])
-        self.process = subprocess.Popen([*command, self.config], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.name = name
+        command = [*command, "--config", config]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.said = []
         self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
         self.reader.start()
-        self.wait_for_ports()
+        self.grpc, self.http = listen
 
-    def wait_for_ports(self):
+    def wait_for(self, ready):
+        """Waits until `ready` returns something; that is returned."""
         deadline = time.monotonic() + START_SECONDS
-        for address in (self.grpc, self.http):
-            host, port = address.split(":")
-            while True:
-                try:
-                    socket.create_connection((host, int(port)), timeout=1).close()
-                    break
-                except OSError:
-                    if self.process.poll() is not None or time.monotonic() > deadline:
-                        raise Failure(f"{self.name} does not listen on {address}\n{self.output()}") from None
-                    time.sleep(0.05)
+        while (found := ready()) is None:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise Failure(f"{self.name} did not start\n{self.output()}")
+            time.sleep(0.02)
+        return found
 
     def output(self):
         return b"".join(self.said).decode(errors="replace")
@@ -156,9 +151,44 @@ class Service:
             self.process.kill()
             raise Failure(f"{self.name} did not stop within {STOP_SECONDS} s of SIGTERM") from None
         finally:
-            os.unlink(self.config)
+            self.folder.cleanup()
         if code != 0:
             raise Failure(f"{self.name} ended with {code}\n{self.output()}")
+
+
+class Aldis(Service):
+    """`aldis serve` on ports that the system chooses; it writes down which."""
+
+    def __init__(self, binary, exporter, target):
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            addresses = file.name
+        command = [binary, "serve", "--addresses-file", addresses]
+        super().__init__("aldis", command, ("127.0.0.1:0", "127.0.0.1:0"), exporter, target)
+        self.wait_for(lambda: os.path.exists(addresses) or None)
+        with open(addresses) as file:
+            bound = {entry["protocol"]: entry["address"] for entry in json.load(file)["addresses"]}
+        os.unlink(addresses)
+        self.grpc, self.http = bound["grpc"], bound["http"]
+
+
+class Collector(Service):
+    """A Collector, which must be told its ports."""
+
+    def __init__(self, binary, exporter, target):
+        quiet = ["--config", "yaml:service::telemetry::metrics::level: none"]
+        listen = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+        super().__init__("collector", [binary, *quiet], listen, exporter, target)
+        for address in listen:
+            self.wait_for(lambda: accepts(address))
+
+
+def accepts(address):
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+        return True
+    except OSError:
+        return None
 
 
 class Failure(Exception):
@@ -195,31 +225,25 @@ def compare(kind, sent, arrived):
         raise Failure(f"{kind}: {sent.total()} sent, {lost.total()} lost, {extra.total()} more than sent")
 
 
-def cases(options, receiver):
-    """Name of each case, the services from the client's side to the receiver's, protocol, compression."""
-    aldis = [options.aldis, "serve", "-c"]
+def cases(options):
+    """The kinds of services from the client's side to the receiver's, protocol, compression."""
+    protocols, codecs = ("grpc", "http"), ("none", "gzip")
     if options.collector:
-        collector = [options.collector, "--config"]
-        for first, second in ((collector, aldis), (aldis, collector)):
-            name = " -> ".join("aldis" if one is aldis else "collector" for one in (first, second))
-            for protocol in ("grpc", "http"):
-                yield name, [first, second], protocol, "gzip"
-        return
-    for protocol in ("grpc", "http"):
-        for compression in ("none", "gzip"):
-            yield "aldis", [aldis], protocol, compression
+        orders = ((Collector, Aldis), (Aldis, Collector))
+        return [(order, protocol, "gzip") for order in orders for protocol in protocols]
+    return [((Aldis,), protocol, codec) for protocol in protocols for codec in codecs]
 
 
-def run_case(commands, protocol, compression, client, receiver):
-    services, target = [], receiver.address
+def run_case(options, kinds, protocol, compression, receiver):
+    services, target, exporter = [], receiver.address, "otlp"
     try:
         # From the receiver's side: each needs the address of the next. The receiver speaks gRPC only.
-        exporter = "otlp"
-        for command in reversed(commands):
-            services.append(Service(command, exporter, target))
+        for kind in reversed(kinds):
+            binary = options.aldis if kind is Aldis else options.collector
+            services.append(kind(binary, exporter, target))
             exporter = "otlphttp" if protocol == "http" else "otlp"
             target = f"http://{services[-1].http}" if protocol == "http" else services[-1].grpc
-        send(client, protocol, services[-1], compression, receiver)
+        send(options.client, protocol, services[-1], compression, receiver)
     finally:
         for service in reversed(services):
             service.stop()
@@ -233,10 +257,10 @@ def main():
     options = parser.parse_args()
     receiver = Receiver()
     passed = failed = 0
-    for name, commands, protocol, compression in cases(options, receiver):
-        title = f"{name} {protocol} {compression}"
+    for kinds, protocol, compression in cases(options):
+        title = f"{' -> '.join(kind.__name__ for kind in kinds)} {protocol} {compression}"
         try:
-            run_case(commands, protocol, compression, options.client, receiver)
+            run_case(options, kinds, protocol, compression, receiver)
             passed += 1
             print(f"{title} ... ok")
         except Exception as error:  # one case must not end the others

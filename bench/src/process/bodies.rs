@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     resource::v1::Resource,
-    trace::v1::ResourceSpans,
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use prost::Message;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,12 @@ use std::path::{Path, PathBuf};
 const FILE_LEVEL: i32 = 3;
 /// Bytes of one generated log on the wire.
 const LOG_BYTES: usize = 300;
-/// Generated requests of logs: enough that no cache holds one body only.
-const LOG_REQUESTS: usize = 32;
+/// Generated requests: enough that no cache holds one body only.
+const GENERATED_REQUESTS: usize = 32;
+/// When the first generated record happened, Unix ns.
+const START_NS: u64 = 1_700_000_000_000_000_000;
+/// 2^64 over the golden ratio: multiples of it look random and differ.
+const MIX: u128 = 0x9E37_79B9_7F4A_7C15;
 /// Requests of few spans: the first so many of the data.
 const FEW_REQUESTS_MAX: usize = 2000;
 
@@ -36,9 +40,10 @@ pub(crate) struct BodyFile {
 /// Writes the file of these bodies below `folder`.
 pub(crate) fn write(bodies: Bodies, shared: &Path, folder: &Path) -> Result<BodyFile, String> {
     let (name, requests) = match bodies {
-        Bodies::Spans => ("spans-1000", by_resource(&real_request(shared)?, bodies.records())?),
-        Bodies::FewSpans => ("spans-20", by_span(&real_request(shared)?, bodies.records())?),
-        Bodies::Logs => ("logs-1000", logs(bodies.records())),
+        Bodies::Spans(n) => (format!("spans-{n}"), by_resource(&real_request(shared)?, n)?),
+        Bodies::FewSpans => ("spans-20".to_owned(), by_span(&real_request(shared)?, bodies.records())?),
+        Bodies::Attributes(n) => (format!("attributes-{n}"), with_attributes(bodies.records(), n)),
+        Bodies::Logs => ("logs-1000".to_owned(), logs(bodies.records())),
     };
     let mut plain = Vec::new();
     for (_, body) in &requests {
@@ -110,6 +115,33 @@ fn by_span(request: &[u8], records: u64) -> Result<Vec<(u64, Vec<u8>)>, String> 
     Ok(requests)
 }
 
+/// Generated spans with so many attributes of about 30 bytes.
+fn with_attributes(records: u64, attributes: usize) -> Vec<(u64, Vec<u8>)> {
+    let span = |number: u64| Span {
+        trace_id: trace_id(number),
+        span_id: span_id(number),
+        name: "GET /api/orders/{id}".into(),
+        kind: 2,
+        start_time_unix_nano: START_NS + number * 1_000,
+        end_time_unix_nano: START_NS + number * 1_000 + 1_500_000,
+        attributes: (0..attributes)
+            .map(|n| text(&format!("attribute.{n:02}"), &format!("{number:014}")))
+            .collect(),
+        ..Default::default()
+    };
+    let request = |number: usize| {
+        let spans = (0..records).map(|record| span(number as u64 * records + record)).collect();
+        let scope =
+            InstrumentationScope { name: "bench".into(), version: "1.0.0".into(), ..Default::default() };
+        let resource = Resource { attributes: vec![text("service.name", "checkout")], ..Default::default() };
+        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..Default::default() }];
+        let resource_spans =
+            vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
+        (records, ExportTraceServiceRequest { resource_spans }.encode_to_vec())
+    };
+    (0..GENERATED_REQUESTS).map(request).collect()
+}
+
 /// Generated logs of [`LOG_BYTES`] each.
 fn logs(records: u64) -> Vec<(u64, Vec<u8>)> {
     let request = |number: usize| {
@@ -121,19 +153,18 @@ fn logs(records: u64) -> Vec<(u64, Vec<u8>)> {
         let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, ..Default::default() }];
         (records, ExportLogsServiceRequest { resource_logs }.encode_to_vec())
     };
-    (0..LOG_REQUESTS).map(request).collect()
+    (0..GENERATED_REQUESTS).map(request).collect()
 }
 
 fn log(number: u64) -> LogRecord {
-    const START_NS: u64 = 1_700_000_000_000_000_000;
     let mut record = LogRecord {
         time_unix_nano: START_NS + number * 1_000,
         observed_time_unix_nano: START_NS + number * 1_000 + 17,
         severity_number: 9,
         severity_text: "INFO".into(),
         attributes: vec![text("http.route", "/api/orders/{id}"), text("order.id", &format!("{number:010}"))],
-        trace_id: (u128::from(number) * 0x9E37_79B9_7F4A_7C15 + 1).to_be_bytes().to_vec(),
-        span_id: (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1).to_be_bytes().to_vec(),
+        trace_id: trace_id(number),
+        span_id: span_id(number),
         body: Some(AnyValue { value: Some(Value::StringValue(String::new())) }),
         ..Default::default()
     };
@@ -144,6 +175,14 @@ fn log(number: u64) -> LogRecord {
     let line: String = line.chars().cycle().take(left).collect();
     record.body = Some(AnyValue { value: Some(Value::StringValue(line)) });
     record
+}
+
+fn trace_id(number: u64) -> Vec<u8> {
+    (u128::from(number) * MIX + 1).to_be_bytes().to_vec()
+}
+
+fn span_id(number: u64) -> Vec<u8> {
+    ((u128::from(number) * MIX) as u64 | 1).to_be_bytes().to_vec()
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -191,10 +230,7 @@ mod tests {
     #[test]
     fn resources_are_regrouped_byte_by_byte() {
         let resource = |spans: usize| ResourceSpans {
-            scope_spans: vec![opentelemetry_proto::tonic::trace::v1::ScopeSpans {
-                spans: vec![Default::default(); spans],
-                ..Default::default()
-            }],
+            scope_spans: vec![ScopeSpans { spans: vec![Default::default(); spans], ..Default::default() }],
             ..Default::default()
         };
         let request = ExportTraceServiceRequest {

@@ -18,30 +18,30 @@ pub(crate) struct Offer {
 /// Fixed request bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bodies {
-    /// Requests of about 1000 real spans.
-    Spans,
+    /// Requests of about so many real spans: whole resources.
+    Spans(u64),
     /// Requests of 20 real spans.
     FewSpans,
+    /// Requests of 1000 generated spans with so many attributes.
+    Attributes(usize),
     /// Requests of 1000 generated logs of 300 bytes.
     Logs,
 }
 
 impl Bodies {
-    /// All of them.
-    pub(crate) const ALL: [Bodies; 3] = [Bodies::Spans, Bodies::FewSpans, Bodies::Logs];
-
     /// `traces` or `logs`.
     pub(crate) const fn signal(self) -> &'static str {
         match self {
-            Bodies::Spans | Bodies::FewSpans => "traces",
+            Bodies::Spans(_) | Bodies::FewSpans | Bodies::Attributes(_) => "traces",
             Bodies::Logs => "logs",
         }
     }
 
-    /// Records of a request; of [`Bodies::Spans`] the mean.
+    /// Records of a request; of [`Bodies::Spans`] the least.
     pub(crate) const fn records(self) -> u64 {
         match self {
-            Bodies::Spans | Bodies::Logs => 1000,
+            Bodies::Spans(records) => records,
+            Bodies::Logs | Bodies::Attributes(_) => 1000,
             Bodies::FewSpans => 20,
         }
     }
@@ -50,6 +50,8 @@ impl Bodies {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
+    /// CPU per record, ours against the peer's, without a goal of its own: what it depends on.
+    Plain,
     /// CPU per record or request, ours against the peer's.
     Cost {
         /// Goal in CPU µs.
@@ -91,7 +93,7 @@ pub(crate) struct Row {
 }
 
 const SPANS: Offer =
-    Offer { bodies: Bodies::Spans, protocol: "grpc", codec: "none", connections: 4, in_flight: 4 };
+    Offer { bodies: Bodies::Spans(1000), protocol: "grpc", codec: "none", connections: 4, in_flight: 4 };
 const GZIPPED: Offer = Offer { codec: "gzip", ..SPANS };
 const FEW: Offer = Offer { bodies: Bodies::FewSpans, in_flight: 16, ..SPANS };
 const LOGS: Offer =
@@ -102,7 +104,7 @@ const fn cost(goal_us: f64, goal_ratio: f64) -> Kind {
 }
 
 /// Every row. A row whose two systems run the same file names it once.
-pub(crate) const ROWS: [Row; 13] = [
+pub(crate) const ROWS: [Row; 18] = [
     row("relay", "spans gRPC none, relay, full check", "relay-grpc.yaml", SPANS, cost(0.33, 5.0)),
     Row {
         theirs: "relay-grpc.yaml",
@@ -160,14 +162,25 @@ pub(crate) const ROWS: [Row; 13] = [
             Kind::Overload { sink_per_second: 100, budget_mib: 100.0 },
         )
     },
-    row(
-        "connections-64",
-        "spans gRPC none, relay, 64 connections",
-        "relay-grpc.yaml",
-        Offer { connections: 64, in_flight: 1, ..SPANS },
-        cost(0.33, 5.0),
+    plain("connections-1", "relay, 1 connection", Offer { connections: 1, ..SPANS }),
+    plain("connections-64", "relay, 64 connections", Offer { connections: 64, in_flight: 1, ..SPANS }),
+    plain("records-100", "relay, 100 spans a request", Offer { bodies: Bodies::Spans(100), ..SPANS }),
+    plain("records-10000", "relay, 10 000 spans a request", Offer { bodies: Bodies::Spans(10_000), ..SPANS }),
+    plain(
+        "attributes-10",
+        "relay, generated spans with 10 attributes",
+        Offer { bodies: Bodies::Attributes(10), ..SPANS },
+    ),
+    plain(
+        "attributes-60",
+        "relay, generated spans with 60 attributes",
+        Offer { bodies: Bodies::Attributes(60), ..SPANS },
     ),
 ];
+
+const fn plain(name: &'static str, about: &'static str, offer: Offer) -> Row {
+    row(name, about, "relay-grpc.yaml", offer, Kind::Plain)
+}
 
 const fn row(name: &'static str, about: &'static str, config: &'static str, offer: Offer, kind: Kind) -> Row {
     Row { name, about, ours: config, theirs: config, answered: "exported", offer, kind }

@@ -60,6 +60,18 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
         met: false,
     };
     match row.kind {
+        Kind::Plain => {
+            let (ours, theirs) = both(runs, |sample| sample.cpu_us);
+            let ratio = Spread::of(runs.pairs.iter().map(|[a, b]| b.cpu_us / a.cpu_us));
+            Some(Line {
+                ours: format!("{} us", ours?),
+                theirs: theirs.map_or("-".into(), |theirs| format!("{theirs} us")),
+                ratio: ratio.map_or("-".into(), |ratio| ratio.to_string()),
+                goal: "none".into(),
+                met: true,
+                ..blank
+            })
+        }
         Kind::Cost { goal_us, goal_ratio, per_request } => {
             let scale = if per_request { row.offer.bodies.records() as f64 } else { 1.0 };
             let cost = |which: usize| Spread::of(runs.pairs.iter().map(|pair| pair[which].cpu_us * scale));
