@@ -9,6 +9,8 @@ pub mod duration;
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
+use operators::SettingError;
+
 use crate::{
     diagnostic::{Diagnostics, Place, suggestion},
     yaml::{Node, Scalar, Value},
@@ -173,6 +175,42 @@ impl<'a> Section<'a> {
         self.problems.borrow_mut().error(self.place_of(key), &self.path, message, help);
     }
 
+    /// Tells what an operator found wrong with the settings that were read here.
+    pub fn tell(&self, faults: &[SettingError]) {
+        for fault in faults {
+            let (place, path) = self.find(fault);
+            self.problems.borrow_mut().error(place, &path, fault.message.as_str(), "");
+        }
+    }
+
+    /// Where a fault stands, and the key path to it.
+    fn find(&self, fault: &SettingError) -> (Place, String) {
+        let mut node = self.node;
+        let mut place = self.place;
+        for step in fault.path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            let index = step.strip_suffix(']').and_then(|digits| digits.parse::<usize>().ok());
+            let next = match (node.map(|node| &node.value), index) {
+                (Some(Value::List(items)), Some(index)) => items.get(index).map(|item| (item, item.place)),
+                (Some(Value::Map(entries)), None) => {
+                    entries.iter().find(|entry| entry.key == step).map(|entry| (&entry.node, entry.place))
+                }
+                _ => None,
+            };
+            let Some((inner, at)) = next else { break };
+            (node, place) = (Some(inner), at);
+        }
+        match node.map(|node| (&node.value, node)) {
+            Some((Value::Plain(text) | Value::Quoted(text), node)) => {
+                place = node.place;
+                if let Some(range) = &fault.at {
+                    place = within(node, text, range);
+                }
+            }
+            Some(_) | None => {}
+        }
+        (place, self.inner_path(&fault.path))
+    }
+
     /// Tells a warning at a key, or at the section where the key is absent.
     pub fn warning(&self, key: &str, message: impl Into<String>, help: impl Into<String>) {
         self.problems.borrow_mut().warning(self.place_of(key), &self.path, message, help);
@@ -313,7 +351,13 @@ impl<'a> Section<'a> {
 
     /// A list of texts.
     pub fn text_list(&self, key: &str) -> Vec<String> {
-        self.items(key, "a list of texts").iter().filter_map(|item| self.text_of(key, item)).collect()
+        self.text_items(key).into_iter().map(|(text, _)| text).collect()
+    }
+
+    /// A list of texts, and where each stands.
+    pub fn text_items(&self, key: &str) -> Vec<(String, Place)> {
+        let items = self.items(key, "a list of texts").iter();
+        items.filter_map(|item| Some((self.text_of(key, item)?, item.place))).collect()
     }
 
     /// The map under a key, if the key is there, even when it says nothing (`grpc:`).
@@ -368,7 +412,7 @@ impl<'a> Section<'a> {
     }
 
     fn inner_path(&self, key: &str) -> String {
-        format!("{}.{key}", self.path)
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     fn row(&self, key: &str) -> &'static Setting {
@@ -415,6 +459,25 @@ impl<'a> Section<'a> {
 
     fn wrong(&self, key: &str, wanted: &str, got: &str, help: &str) {
         self.error(key, format!("`{key}` takes {wanted}, not {got}"), help);
+    }
+}
+
+/// The place of these bytes of a text, where it stands in the file as it is read: on one line, and not out of a variable.
+fn within(node: &Node, text: &str, range: &std::ops::Range<usize>) -> Place {
+    let length = text.chars().count() as u32;
+    let quotes = match &node.value {
+        Value::Plain(_) => 0,
+        _ => 1,
+    };
+    if node.original.is_some() || node.place.width != length + 2 * quotes {
+        return node.place;
+    }
+    let characters = |bytes: &str| bytes.chars().count() as u32;
+    let (Some(before), Some(meant)) = (text.get(..range.start), text.get(range.clone())) else { return node.place };
+    Place {
+        line: node.place.line,
+        column: node.place.column + quotes + characters(before),
+        width: characters(meant).max(1),
     }
 }
 

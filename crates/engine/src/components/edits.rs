@@ -1,0 +1,71 @@
+//! What `attributes` and `resource` share: actions on attributes.
+
+use operators::edit::{ActionSettings, Edit, EditSettings, Subject};
+use otlp::{AttributeValue, Signal};
+
+use crate::{
+    settings::{Kind, Section, Setting},
+    yaml::{Node, Scalar, Value},
+};
+
+/// The rows of one action.
+pub const ACTION: &[Setting] = &[
+    Setting::new(
+        "action",
+        Kind::Choice(&["insert", "update", "upsert", "delete", "hash", "extract", "convert", "rename"]),
+        "",
+        "What to do. `rename` is only in Aldis.",
+    ),
+    Setting::new("key", Kind::Text, "", "The attribute it is done to."),
+    Setting::new("value", Kind::Value, "", "The value to put."),
+    Setting::new("from_attribute", Kind::Text, "", "The attribute whose value is put."),
+    Setting::new("from_context", Kind::Text, "", "What of the request is put: `metadata.NAME`, `auth.tenant`."),
+    Setting::new("default_value", Kind::Value, "", "What is put where `from_attribute` or `from_context` finds nothing."),
+    Setting::new("pattern", Kind::Text, "", "A regular expression, for `extract`, `delete` and `hash`."),
+    Setting::new("converted_type", Kind::Choice(&["int", "double", "string"]), "", "The type to convert to."),
+    Setting::new("to", Kind::Text, "", "The new key, for `rename`."),
+];
+
+/// Reads one action.
+pub fn read_action(section: &Section<'_>) -> ActionSettings {
+    let text = |key| section.optional_text(key).filter(|text| !text.is_empty());
+    ActionSettings {
+        action: section.text("action"),
+        key: text("key"),
+        value: value(section, "value"),
+        from_attribute: text("from_attribute"),
+        from_context: text("from_context"),
+        default_value: value(section, "default_value"),
+        pattern: text("pattern"),
+        converted_type: text("converted_type"),
+        to: text("to"),
+    }
+}
+
+/// Tells what is wrong with the settings for any of the signals.
+pub fn validate(section: &Section<'_>, settings: &EditSettings, signals: &[Signal]) {
+    for signal in signals {
+        if let Err(faults) = Edit::new(*signal, std::slice::from_ref(settings)) {
+            section.tell(&faults);
+        }
+    }
+}
+
+/// The value of an attribute, as written.
+pub fn value(section: &Section<'_>, key: &str) -> Option<AttributeValue> {
+    section.value(key).map(attribute_value)
+}
+
+fn attribute_value(node: &Node) -> AttributeValue {
+    match (&node.value, node.scalar()) {
+        (Value::List(items), _) => AttributeValue::Array(items.iter().map(attribute_value).collect()),
+        (Value::Map(entries), _) => {
+            AttributeValue::Map(entries.iter().map(|e| (e.key.clone(), attribute_value(&e.node))).collect())
+        }
+        (_, Some(Scalar::Bool(value))) => AttributeValue::Bool(value),
+        (_, Some(Scalar::Int(value))) => AttributeValue::Int(value),
+        (_, Some(Scalar::Float(value))) => AttributeValue::Double(value),
+        (_, Some(Scalar::Text(text))) => AttributeValue::String(text.to_owned()),
+        (_, Some(Scalar::Null) | None) => AttributeValue::String(String::new()),
+    }
+}

@@ -1,0 +1,292 @@
+//! A configuration as a graph of plain values: every reference resolved, everything that is not used left out.
+//!
+//! Graphs are compared with `==`: a component whose name and settings are equal in two graphs is the same component.
+
+use std::{collections::BTreeMap, fmt};
+
+use operators::{
+    Operator,
+    edit::{Edit, EditSettings},
+    filter::Filter,
+};
+use otlp::{Check, Depth, Signal};
+
+use crate::{
+    components::{
+        Class, Id, Settings, batch::BatchSettings, filter::FilterSettings,
+        memory_limiter::MemoryLimiterSettings,
+    },
+    config::{Config, Pipeline, Reference},
+    diagnostic::{Diagnostics, suggestion},
+};
+
+/// A configuration, resolved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    /// Receivers that a pipeline uses.
+    pub receivers: BTreeMap<Id, Settings>,
+    /// Exporters that a pipeline uses.
+    pub exporters: BTreeMap<Id, Settings>,
+    /// Memory limiters that a pipeline uses.
+    pub limiters: BTreeMap<Id, MemoryLimiterSettings>,
+    /// The pipelines, in the order of the file.
+    pub pipelines: Vec<Plan>,
+}
+
+/// A pipeline, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What it carries.
+    pub signal: Signal,
+    /// Its name.
+    pub name: String,
+    /// Its receivers.
+    pub receivers: Vec<Id>,
+    /// What is done, in order; adjacent edits are one stage.
+    pub stages: Vec<Stage>,
+    /// Its exporters. What arrives goes to all of them.
+    pub exporters: Vec<Id>,
+    /// How deep batches must be indexed on arrival.
+    pub depth: Depth,
+}
+
+/// A step of a pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Attributes are changed, by the rules of adjacent processors fused into one program.
+    Edit {
+        /// The processors.
+        ids: Vec<Id>,
+        /// Their settings, in order.
+        settings: Vec<EditSettings>,
+    },
+    /// Records are taken out.
+    Filter {
+        /// The processor.
+        id: Id,
+        /// Its settings.
+        settings: FilterSettings,
+    },
+    /// Requests are joined and split.
+    Batch {
+        /// The processor.
+        id: Id,
+        /// Its settings.
+        settings: BatchSettings,
+    },
+}
+
+impl Stage {
+    /// The names of the processors in it, joined: `attributes+resource`.
+    pub fn name(&self) -> String {
+        match self {
+            Stage::Edit { ids, .. } => ids.iter().map(Id::to_string).collect::<Vec<_>>().join("+"),
+            Stage::Filter { id, .. } | Stage::Batch { id, .. } => id.to_string(),
+        }
+    }
+
+    /// How deep it needs batches of a signal to be indexed. Its settings have been checked before.
+    fn needs(&self, signal: Signal) -> Depth {
+        match self {
+            Stage::Edit { settings, .. } => {
+                Edit::new(signal, settings).map_or(Depth::Attributes, |edit| edit.needs())
+            }
+            Stage::Filter { settings, .. } => {
+                Filter::new(signal, settings.of(signal)).map_or(Depth::Attributes, |filter| filter.needs())
+            }
+            Stage::Batch { settings, .. } if settings.send_batch_max_size > 0 => Depth::Records,
+            Stage::Batch { .. } => Depth::Counts,
+        }
+    }
+}
+
+/// When somebody who sends telemetry into a pipeline has an answer, and who answers for the telemetry from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The exporter.
+    pub exporter: Id,
+    /// Whether the answer is the far side's; otherwise the telemetry is in this process's memory when the sender is told
+    /// that it was accepted.
+    pub exported: bool,
+}
+
+impl fmt::Display for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pipeline, exporter, exported } = self;
+        match exported {
+            true => write!(f, "{pipeline}: senders have their answer when `{exporter}` has the far side's"),
+            false => write!(f, "{pipeline}: senders have their answer once it is queued in memory for `{exporter}`"),
+        }
+    }
+}
+
+impl Graph {
+    /// For each pipeline and exporter, where ownership of the telemetry passes.
+    pub fn ownership(&self) -> Vec<Ownership> {
+        let mut all = Vec::new();
+        for plan in &self.pipelines {
+            for exporter in &plan.exporters {
+                let exported = match self.exporters.get(exporter) {
+                    Some(Settings::OtlpExporter(settings)) => {
+                        settings.delivery.queue.as_ref().is_none_or(|queue| queue.wait_for_result)
+                    }
+                    _ => true,
+                };
+                all.push(Ownership { pipeline: plan.name.clone(), exporter: exporter.clone(), exported });
+            }
+        }
+        all
+    }
+
+    /// How deep a receiver must index batches of a signal; `None` where no pipeline takes them.
+    pub fn depth(&self, receiver: &Id, signal: Signal) -> Option<Depth> {
+        self.fed_by(receiver, signal).map(|plan| plan.depth).max()
+    }
+
+    /// The pipelines for a signal that a receiver leads to.
+    pub fn fed_by(&self, receiver: &Id, signal: Signal) -> impl Iterator<Item = &Plan> {
+        self.pipelines.iter().filter(move |plan| plan.signal == signal && plan.receivers.contains(receiver))
+    }
+}
+
+/// Resolves a configuration. Every problem is told; the graph is only good for starting where none is an error.
+pub fn resolve(config: &Config, problems: &mut Diagnostics) -> Graph {
+    let mut resolver = Resolver { config, problems, graph: Graph::default() };
+    for pipeline in &config.pipelines {
+        resolver.pipeline(pipeline);
+    }
+    resolver.unused();
+    resolver.graph
+}
+
+struct Resolver<'a> {
+    config: &'a Config,
+    problems: &'a mut Diagnostics,
+    graph: Graph,
+}
+
+impl<'a> Resolver<'a> {
+    fn pipeline(&mut self, pipeline: &'a Pipeline) {
+        let mut plan = Plan {
+            signal: pipeline.signal,
+            name: pipeline.name.clone(),
+            receivers: Vec::new(),
+            stages: Vec::new(),
+            exporters: Vec::new(),
+            depth: Depth::Counts,
+        };
+        for reference in &pipeline.receivers {
+            if let Some(settings) = self.resolve(Class::Receiver, reference, pipeline) {
+                self.graph.receivers.insert(reference.id.clone(), settings.clone());
+                plan.receivers.push(reference.id.clone());
+            }
+        }
+        for reference in &pipeline.processors {
+            if let Some(settings) = self.resolve(Class::Processor, reference, pipeline) {
+                self.stage(&mut plan, reference, settings);
+            }
+        }
+        for reference in &pipeline.exporters {
+            if let Some(settings) = self.resolve(Class::Exporter, reference, pipeline) {
+                self.graph.exporters.insert(reference.id.clone(), settings.clone());
+                plan.exporters.push(reference.id.clone());
+            }
+        }
+        plan.depth = plan.stages.iter().map(|stage| stage.needs(plan.signal)).max().unwrap_or_default();
+        self.framing(&plan, pipeline);
+        self.graph.pipelines.push(plan);
+    }
+
+    fn stage(&mut self, plan: &mut Plan, reference: &Reference, settings: &Settings) {
+        let id = reference.id.clone();
+        let edit = match settings {
+            Settings::MemoryLimiter(settings) => {
+                if !plan.stages.is_empty() {
+                    self.problems.warning(
+                        reference.place,
+                        &format!("service.pipelines.{}.processors", plan.name),
+                        format!("`{id}` stands behind other processors; it works before all of them"),
+                        "put it first",
+                    );
+                }
+                self.graph.limiters.insert(id, *settings);
+                return;
+            }
+            Settings::Batch(settings) => return plan.stages.push(Stage::Batch { id, settings: settings.clone() }),
+            Settings::Filter(settings) => return plan.stages.push(Stage::Filter { id, settings: settings.clone() }),
+            Settings::Attributes(settings) | Settings::Resource(settings) => settings.clone(),
+            Settings::OtlpReceiver(_) | Settings::OtlpExporter(_) | Settings::Nop => return,
+        };
+        match plan.stages.last_mut() {
+            Some(Stage::Edit { ids, settings }) => {
+                ids.push(id);
+                settings.push(edit);
+            }
+            _ => plan.stages.push(Stage::Edit { ids: vec![id], settings: vec![edit] }),
+        }
+    }
+
+    /// What was only framing-checked can be counted and passed on, nothing else.
+    fn framing(&mut self, plan: &Plan, pipeline: &Pipeline) {
+        let Some(stage) = plan.stages.first() else { return };
+        for reference in &pipeline.receivers {
+            let framing = matches!(
+                self.graph.receivers.get(&reference.id),
+                Some(Settings::OtlpReceiver(settings)) if settings.check == Check::Framing
+            );
+            if framing {
+                let message = format!("`{}` only counts records (`check: framing`), but `{}` must read them", reference.id, stage.name());
+                let path = format!("service.pipelines.{}.receivers", plan.name);
+                self.problems.error(reference.place, &path, message, "set `check: full`, or remove the processors");
+            }
+        }
+    }
+
+    fn resolve(&mut self, class: Class, reference: &Reference, pipeline: &Pipeline) -> Option<&'a Settings> {
+        let path = format!("service.pipelines.{}.{}", pipeline.name, class.section());
+        let Reference { id, place } = reference;
+        let Some(configured) = self.config.get(class, id) else {
+            if !self.config.unknown.contains(&(class, id.clone())) {
+                let known: Vec<String> = self.config.of(class).map(|known| known.id.to_string()).collect();
+                let help = match known.as_slice() {
+                    [] => format!("configure it under `{}`", class.section()),
+                    known => suggestion(&id.to_string(), known.iter().map(String::as_str)),
+                };
+                let message = format!("there is no {} `{id}`", class.name());
+                self.problems.error(*place, &path, message, help);
+            }
+            return None;
+        };
+        if !configured.component.signals.contains(&pipeline.signal) {
+            let able: Vec<&str> = configured.component.signals.iter().map(|signal| signal.name()).collect();
+            let message = format!("`{id}` cannot stand in a pipeline of {}", pipeline.signal);
+            self.problems.error(*place, &path, message, format!("it is for {}", able.join(", ")));
+            return None;
+        }
+        Some(&configured.settings)
+    }
+
+    fn unused(&mut self) {
+        for configured in &self.config.components {
+            let class = configured.component.class;
+            let used = self.config.pipelines.iter().any(|pipeline| {
+                let list = match class {
+                    Class::Receiver => &pipeline.receivers,
+                    Class::Processor => &pipeline.processors,
+                    Class::Exporter => &pipeline.exporters,
+                    Class::Connector | Class::Extension => return true,
+                };
+                list.iter().any(|reference| reference.id == configured.id)
+            });
+            if !used {
+                let message = format!("no pipeline uses the {} `{}`", class.name(), configured.id);
+                self.problems.warning(configured.place, class.section(), message, "");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
