@@ -90,7 +90,7 @@ pub enum Settings {
     /// Processor `batch`.
     Batch(batch::BatchSettings),
     /// Processor `memory_limiter`.
-    MemoryLimiter(memory_limiter::MemoryLimiterSettings),
+    MemoryLimiter(pipeline::MemoryLimitSettings),
     /// Processor `attributes`.
     Attributes(operators::edit::EditSettings),
     /// Processor `resource`.

@@ -10,11 +10,11 @@ use operators::{
     filter::Filter,
 };
 use otlp::{Check, Depth, Signal};
+use pipeline::MemoryLimitSettings;
 
 use crate::{
     components::{
         Class, Id, Settings, batch::BatchSettings, filter::FilterSettings,
-        memory_limiter::MemoryLimiterSettings,
     },
     config::{Config, Pipeline, Reference},
     diagnostic::{Diagnostics, suggestion},
@@ -28,7 +28,7 @@ pub struct Graph {
     /// Exporters that a pipeline uses.
     pub exporters: BTreeMap<Id, Settings>,
     /// Memory limiters that a pipeline uses.
-    pub limiters: BTreeMap<Id, MemoryLimiterSettings>,
+    pub limiters: BTreeMap<Id, MemoryLimitSettings>,
     /// The pipelines, in the order of the file.
     pub pipelines: Vec<Plan>,
 }
@@ -42,6 +42,8 @@ pub struct Plan {
     pub name: String,
     /// Its receivers.
     pub receivers: Vec<Id>,
+    /// Its memory limiter.
+    pub limiter: Option<Id>,
     /// What is done, in order; adjacent edits are one stage.
     pub stages: Vec<Stage>,
     /// Its exporters. What arrives goes to all of them.
@@ -94,8 +96,7 @@ impl Stage {
             Stage::Filter { settings, .. } => {
                 Filter::new(signal, settings.of(signal)).map_or(Depth::Attributes, |filter| filter.needs())
             }
-            Stage::Batch { settings, .. } if settings.send_batch_max_size > 0 => Depth::Records,
-            Stage::Batch { .. } => Depth::Counts,
+            Stage::Batch { .. } => Depth::Records,
         }
     }
 }
@@ -157,6 +158,7 @@ pub fn resolve(config: &Config, problems: &mut Diagnostics) -> Graph {
     for pipeline in &config.pipelines {
         resolver.pipeline(pipeline);
     }
+    resolver.listeners();
     resolver.unused();
     resolver.graph
 }
@@ -173,6 +175,7 @@ impl<'a> Resolver<'a> {
             signal: pipeline.signal,
             name: pipeline.name.clone(),
             receivers: Vec::new(),
+            limiter: None,
             stages: Vec::new(),
             exporters: Vec::new(),
             depth: Depth::Counts,
@@ -190,6 +193,7 @@ impl<'a> Resolver<'a> {
         }
         for reference in &pipeline.exporters {
             if let Some(settings) = self.resolve(Class::Exporter, reference, pipeline) {
+                self.reaches(reference, settings, &plan);
                 self.graph.exporters.insert(reference.id.clone(), settings.clone());
                 plan.exporters.push(reference.id.clone());
             }
@@ -211,6 +215,11 @@ impl<'a> Resolver<'a> {
                         "put it first",
                     );
                 }
+                if let Some(first) = plan.limiter.replace(id.clone()) {
+                    let message = format!("the pipeline has two memory limiters, `{first}` and `{id}`");
+                    let path = format!("service.pipelines.{}.processors", plan.name);
+                    self.problems.error(reference.place, &path, message, "remove one");
+                }
                 self.graph.limiters.insert(id, *settings);
                 return;
             }
@@ -225,6 +234,16 @@ impl<'a> Resolver<'a> {
                 settings.push(edit);
             }
             _ => plan.stages.push(Stage::Edit { ids: vec![id], settings: vec![edit] }),
+        }
+    }
+
+    fn reaches(&mut self, reference: &Reference, settings: &Settings, plan: &Plan) {
+        let Settings::OtlpExporter(exporter) = settings else { return };
+        if !exporter.reaches(plan.signal) {
+            let message = format!("`{}` has no endpoint for {}", reference.id, plan.signal);
+            let path = format!("service.pipelines.{}.exporters", plan.name);
+            let help = format!("set `endpoint` or `{}_endpoint`", plan.signal);
+            self.problems.error(reference.place, &path, message, help);
         }
     }
 
@@ -266,6 +285,29 @@ impl<'a> Resolver<'a> {
             return None;
         }
         Some(&configured.settings)
+    }
+
+    /// Two listeners cannot have one address.
+    fn listeners(&mut self) {
+        let mut taken: Vec<(String, &Id)> = Vec::new();
+        for configured in self.config.of(Class::Receiver) {
+            let Settings::OtlpReceiver(settings) = &configured.settings else { continue };
+            if !self.graph.receivers.contains_key(&configured.id) {
+                continue;
+            }
+            let grpc = settings.grpc.as_ref().map(|grpc| &grpc.endpoint);
+            let http = settings.http.as_ref().map(|http| &http.endpoint);
+            for endpoint in grpc.into_iter().chain(http).filter(|endpoint| !endpoint.ends_with(":0")) {
+                if let Some((_, first)) = taken.iter().find(|(known, _)| known == endpoint) {
+                    let message = match *first == &configured.id {
+                        true => format!("`{first}` listens on {endpoint} with two protocols"),
+                        false => format!("`{first}` and `{}` both listen on {endpoint}", configured.id),
+                    };
+                    self.problems.error(configured.place, "receivers", message, "give one of them another port");
+                }
+                taken.push((endpoint.clone(), &configured.id));
+            }
+        }
     }
 
     fn unused(&mut self) {

@@ -1,6 +1,7 @@
 //! `memory_limiter`: how much memory telemetry may take up.
 
 use otlp::Signal;
+use pipeline::{MemoryLimitSettings, MemoryLimiter};
 
 use super::{Class, Component, Settings};
 use crate::settings::{Kind, Section, Setting};
@@ -23,7 +24,7 @@ const ROWS: &[Setting] = &[
         "check_interval",
         Kind::Duration,
         "0s",
-        "How often memory is looked at. It is at every request; the key is required as in the Collector.",
+        "How often the memory of the whole process is looked at. Required.",
     ),
     Setting::new("limit_mib", Kind::Int(0, MIB), "0", "MiB that may be taken up."),
     Setting::new("spike_limit_mib", Kind::Int(0, MIB), "0", "MiB kept free for what is being read; a fifth of the limit."),
@@ -33,85 +34,27 @@ const ROWS: &[Setting] = &[
     Setting::later("min_gc_interval_when_hard_limited", "there is no garbage collector here; remove the key"),
 ];
 
-/// What `memory_limiter` is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryLimiterSettings {
-    /// How much there may be.
-    pub limit: Amount,
-    /// How much of it is kept free; `None` for a fifth.
-    pub spike: Option<Amount>,
-}
-
-/// An amount of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// In MiB.
-    Mib(usize),
-    /// In hundredths of what the cgroup or machine has.
-    Percent(usize),
-}
-
-impl Amount {
-    fn bytes(self, total_bytes: u64) -> u64 {
-        match self {
-            Amount::Mib(mib) => (mib as u64) << 20,
-            Amount::Percent(percent) => total_bytes / 100 * percent as u64,
-        }
-    }
-}
-
-impl MemoryLimiterSettings {
-    /// Bytes that telemetry may take up where the cgroup or machine has `total_bytes`: the limit without the spike limit,
-    /// which is where the Collector begins to refuse.
-    pub fn budget_bytes(&self, total_bytes: u64) -> usize {
-        let limit = self.limit.bytes(total_bytes);
-        let spike = self.spike.map_or(limit / 5, |spike| spike.bytes(total_bytes));
-        usize::try_from(limit.saturating_sub(spike)).unwrap_or(usize::MAX)
-    }
-}
-
 fn read(section: &Section<'_>) -> Settings {
-    if section.duration("check_interval").is_zero() {
+    let mib = |key| section.count(key) as u64;
+    let settings = MemoryLimitSettings {
+        check_interval: section.duration("check_interval"),
+        limit_mib: mib("limit_mib"),
+        spike_limit_mib: mib("spike_limit_mib"),
+        limit_percentage: mib("limit_percentage"),
+        spike_limit_percentage: mib("spike_limit_percentage"),
+    };
+    if settings.check_interval.is_zero() {
         section.error("check_interval", "`check_interval` must be longer than zero", "such as `1s`");
     }
-    let amount = |mib: &str, percentage: &str| match (section.count(mib), section.count(percentage)) {
-        (0, 0) => None,
-        (0, percent) => Some(Amount::Percent(percent)),
-        (mib, _) => Some(Amount::Mib(mib)),
-    };
-    let limit = amount("limit_mib", "limit_percentage");
-    let spike = amount("spike_limit_mib", "spike_limit_percentage");
-    if limit.is_none() {
+    if settings.limit_mib == 0 && settings.limit_percentage == 0 {
         section.error("limit_mib", "there is no limit", "set `limit_mib` or `limit_percentage`");
+        return Settings::MemoryLimiter(settings);
     }
-    let swallowed = match (limit, spike) {
-        (Some(Amount::Mib(limit)), Some(Amount::Mib(spike))) => spike >= limit,
-        (Some(Amount::Percent(limit)), Some(Amount::Percent(spike))) => spike >= limit,
-        _ => false,
-    };
-    if swallowed {
+    // Where MiB and percentages are mixed, the memory of the machine decides when the engine starts.
+    let mixed = (settings.limit_mib > 0) != (settings.spike_limit_mib > 0) && settings.spike_limit_percentage > 0;
+    if let Err(error) = MemoryLimiter::new(&settings, if mixed { u64::MAX } else { 1 << 40 }) {
         let key = if section.has("spike_limit_mib") { "spike_limit_mib" } else { "spike_limit_percentage" };
-        section.error(key, "the spike limit takes up the whole limit", "make it smaller; a fifth is usual");
+        section.error(key, error.to_string(), "a fifth of the limit is usual");
     }
-    Settings::MemoryLimiter(MemoryLimiterSettings { limit: limit.unwrap_or(Amount::Mib(0)), spike })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_budget_is_the_limit_without_the_spike() {
-        let total = 1000 << 20;
-        for (limit, spike, mib) in [
-            (Amount::Mib(100), None, 80),
-            (Amount::Mib(100), Some(Amount::Mib(30)), 70),
-            (Amount::Percent(50), None, 400),
-            (Amount::Percent(50), Some(Amount::Percent(10)), 400),
-            (Amount::Mib(100), Some(Amount::Percent(50)), 0),
-        ] {
-            let settings = MemoryLimiterSettings { limit, spike };
-            assert_eq!(settings.budget_bytes(total) >> 20, mib, "{settings:?}");
-        }
-    }
+    Settings::MemoryLimiter(settings)
 }

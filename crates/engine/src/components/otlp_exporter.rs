@@ -1,11 +1,12 @@
 //! `otlp` and `otlphttp`: telemetry sent on over OTLP.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use connect::otlp::{OtlpConfig, Protocol, exporter::ClientKeepalive};
 use otlp::{Codec, Signal};
 
 use super::{Class, Component, Settings, delivery};
-use crate::settings::{Address, Kind, Section, Setting};
+use crate::settings::{Kind, Section, Setting};
 
 /// Exporter `otlp` (gRPC).
 pub const GRPC: Component = Component {
@@ -64,10 +65,19 @@ const COMPRESSION: Setting = Setting::new(
 
 const COMPRESSION_PARAMS: Setting = Setting::new(
     "compression_params",
-    Kind::Table(&[Setting::new("level", Kind::Int(-7, 22), "0", "gzip 1 to 9, zstd 1 to 22; 0 is the codec's fast default.")]),
+    Kind::Table(&[Setting::new("level", Kind::Int(1, 22), "1", "gzip 1 to 12, zstd 1 to 22.")]),
     "",
     "How hard to compress.",
 );
+
+const KEEPALIVE: &[Setting] = &[
+    Setting::new("time", Kind::Duration, "10s", "Ping a server that was silent for so long."),
+    Setting::new("timeout", Kind::Duration, "10s", "Close the connection if a ping is not answered for so long."),
+    Setting::new("permit_without_stream", Kind::Bool, "false", "Whether to ping without a request in flight too."),
+];
+
+/// How long an attempt may take where the configuration sets no bound.
+const NO_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 const GRPC_ROWS: &[Setting] = &[
     Setting::new("endpoint", Kind::Text, "", "Where to: `host:port`, or `http://host:port` for no TLS. Required."),
@@ -75,13 +85,13 @@ const GRPC_ROWS: &[Setting] = &[
     HEADERS,
     COMPRESSION,
     COMPRESSION_PARAMS,
-    Setting::new("timeout", Kind::Duration, "5s", "How long one attempt may take."),
+    Setting::new("timeout", Kind::Duration, "5s", "How long one attempt may take; 0: as long as it likes."),
+    Setting::new("keepalive", Kind::Table(KEEPALIVE), "", "Pings, where this is there."),
     delivery::QUEUE,
     delivery::RETRY,
     Setting::later("auth", AUTH_LATER),
     Setting::later("authority", "the authority is always that of the endpoint"),
     Setting::later("balancer_name", "connections go to the address that the endpoint's name resolves to first"),
-    Setting::later("keepalive", "pings of clients cannot be configured yet"),
     Setting::later("middlewares", "there are no middlewares"),
     Setting::later("read_buffer_size", "buffers of clients cannot be configured yet"),
     Setting::later("wait_for_ready", "an attempt fails at once where nobody listens, and is repeated by `retry_on_failure`"),
@@ -99,7 +109,7 @@ const HTTP_ROWS: &[Setting] = &[
     COMPRESSION,
     COMPRESSION_PARAMS,
     Setting::new("encoding", Kind::Choice(&["proto"]), "proto", "How bodies are encoded."),
-    Setting::new("timeout", Kind::Duration, "30s", "How long one attempt may take."),
+    Setting::new("timeout", Kind::Duration, "30s", "How long one attempt may take; 0: as long as it likes."),
     delivery::QUEUE,
     delivery::RETRY,
     Setting::later("auth", AUTH_LATER),
@@ -118,129 +128,117 @@ const HTTP_ROWS: &[Setting] = &[
     Setting::later("write_buffer_size", "buffers of clients cannot be configured yet"),
 ];
 
-/// What an OTLP exporter is told.
+/// What an OTLP exporter is told. Its name is set when it is placed into a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtlpExporterSettings {
-    /// Where to, for each signal.
-    pub target: Target,
-    /// Headers sent with every request.
-    pub headers: BTreeMap<String, String>,
-    /// How requests are compressed.
-    pub compression: Option<Codec>,
-    /// How hard; `None` for the codec's default.
-    pub level: Option<i32>,
+    /// Where to and how.
+    pub config: OtlpConfig,
     /// Queue, retries, timeout.
     pub delivery: delivery::DeliverySettings,
 }
 
-/// Where to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// To a gRPC server.
-    Grpc(Address),
-    /// To URLs.
-    Http(HttpTarget),
-}
+impl OtlpExporterSettings {
+    /// Whether there is somewhere to send records of a signal.
+    pub fn reaches(&self, signal: Signal) -> bool {
+        self.config.protocol == Protocol::Grpc || !self.config.endpoint.is_empty() || self.url(signal).is_some()
+    }
 
-/// URLs to send to. At least one is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpTarget {
-    /// The URL that the signals' paths are added to.
-    pub base: Option<String>,
-    /// Whole URLs of single signals, in the order of [`Signal::ALL`].
-    pub whole: [Option<String>; 4],
+    /// The whole URL for a signal, where one is configured.
+    fn url(&self, signal: Signal) -> Option<&str> {
+        match signal {
+            Signal::Traces => self.config.traces_endpoint.as_deref(),
+            Signal::Logs => self.config.logs_endpoint.as_deref(),
+            Signal::Metrics => self.config.metrics_endpoint.as_deref(),
+            Signal::Profiles => self.config.profiles_endpoint.as_deref(),
+        }
+    }
+
+    /// The configuration of an exporter with this name. Signals that it does not reach are never sent by it.
+    pub fn named(&self, name: &str) -> OtlpConfig {
+        let mut config = OtlpConfig { name: name.to_owned(), ..self.config.clone() };
+        if config.endpoint.is_empty() {
+            let any = Signal::ALL.into_iter().find_map(|signal| self.url(signal));
+            config.endpoint = any.unwrap_or_default().to_owned();
+        }
+        config
+    }
 }
 
 fn read_grpc(section: &Section<'_>) -> Settings {
-    let text = section.text("endpoint");
+    let endpoint = section.text("endpoint");
     let insecure = section.table_or_empty("tls").bool("insecure");
-    let (address, scheme_insecure) = match text.split_once("://") {
-        Some(("http", rest)) => (rest.trim_end_matches('/'), true),
-        Some(("https", _)) => {
-            section.error("endpoint", "an https endpoint needs TLS, which is not there yet", "write http:// or host:port");
-            ("", true)
-        }
-        Some((scheme, _)) => {
-            section.error("endpoint", format!("`{scheme}://` is not understood"), "write `host:port`");
-            ("", true)
-        }
-        None => (text.as_str(), false),
-    };
-    let address = match address {
-        "" if text.is_empty() => {
-            section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:4317`");
-            Address::default()
-        }
-        "" => Address::default(),
-        address => Address::parse(address).unwrap_or_else(|reason| {
-            section.error("endpoint", format!("`{address}` is not a host and port: {reason}"), "such as `localhost:4317`");
-            Address::default()
-        }),
-    };
-    if !insecure && !scheme_insecure {
-        section.error(
-            "tls",
-            "this exporter would speak TLS, which is not there yet",
-            "add `tls: {insecure: true}` to speak without",
-        );
+    if endpoint.is_empty() {
+        section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:4317`");
+    } else {
+        reachable(section, "endpoint", &endpoint, insecure);
     }
-    read_common(section, Target::Grpc(address))
+    let keepalive = section.table("keepalive").map(|keepalive| ClientKeepalive {
+        time: keepalive.duration("time"),
+        timeout: keepalive.duration("timeout"),
+        permit_without_stream: keepalive.bool("permit_without_stream"),
+    });
+    read_common(section, OtlpConfig { protocol: Protocol::Grpc, endpoint, insecure, keepalive, ..OtlpConfig::default() })
 }
 
 fn read_http(section: &Section<'_>) -> Settings {
-    section.table_or_empty("tls").bool("insecure");
+    section.choice("encoding");
+    let insecure = section.table_or_empty("tls").bool("insecure");
     let url = |key: &str| {
         let text = section.optional_text(key).filter(|text| !text.is_empty())?;
-        match text.split_once("://") {
-            Some(("http", rest)) if valid_authority(rest) => {}
-            Some(("https", _)) => {
-                section.error(key, "an https endpoint needs TLS, which is not there yet", "write http://");
-            }
-            _ => section.error(key, format!("`{text}` is not a URL"), "such as `http://localhost:4318`"),
+        if text.contains("://") {
+            reachable(section, key, &text, insecure);
+        } else {
+            section.error(key, format!("`{text}` is not a URL"), format!("write `http://{text}`"));
         }
         Some(text)
     };
-    let whole = Signal::ALL.map(|signal| url(&format!("{signal}_endpoint")));
-    let base = url("endpoint").map(|text| text.trim_end_matches('/').to_owned());
-    if base.is_none() && whole.iter().all(Option::is_none) {
+    let config = OtlpConfig {
+        protocol: Protocol::Http,
+        endpoint: url("endpoint").unwrap_or_default(),
+        traces_endpoint: url("traces_endpoint"),
+        logs_endpoint: url("logs_endpoint"),
+        metrics_endpoint: url("metrics_endpoint"),
+        profiles_endpoint: url("profiles_endpoint"),
+        insecure,
+        ..OtlpConfig::default()
+    };
+    if !Signal::ALL.iter().any(|signal| section.has(&format!("{signal}_endpoint"))) && config.endpoint.is_empty() {
         section.error("endpoint", "`endpoint` is missing", "such as `endpoint: http://localhost:4318`");
     }
-    section.choice("encoding");
-    read_common(section, Target::Http(HttpTarget { base, whole }))
+    read_common(section, config)
 }
 
-/// Whether what follows `http://` begins with a host and, if there is one, a port.
-fn valid_authority(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_only = !authority.is_empty() && !authority.contains([':', ' ', '[', ']', '@']);
-    host_only || Address::parse(authority).is_ok_and(|address| !address.host.is_empty() && !address.host.contains('@'))
+/// Tells why an exporter could not send to this endpoint.
+fn reachable(section: &Section<'_>, key: &str, endpoint: &str, insecure: bool) {
+    let config = OtlpConfig { endpoint: endpoint.to_owned(), insecure, ..OtlpConfig::default() };
+    if let Err(error) = config.validate() {
+        section.error(key, error.message, "");
+    }
 }
 
-fn read_common(section: &Section<'_>, target: Target) -> Settings {
-    let compression = match section.choice("compression") {
+fn read_common(section: &Section<'_>, mut config: OtlpConfig) -> Settings {
+    config.compression = match section.choice("compression") {
         "gzip" => Some(Codec::Gzip),
         "zstd" => Some(Codec::Zstd),
         _ => None,
     };
     let params = section.table_or_empty("compression_params");
-    let level = Some(params.int("level") as i32).filter(|level| *level != 0);
-    let most = if compression == Some(Codec::Gzip) { 9 } else { 22 };
-    if level.is_some_and(|level| level < 1 || level > most) {
-        params.error("level", format!("the level must be between 1 and {most}"), "or 0 for the codec's default");
+    config.compression_level = params.int("level") as i32;
+    if config.compression == Some(Codec::Gzip) && config.compression_level > 12 {
+        params.error("level", format!("`level` is {}", config.compression_level), "gzip has levels 1 to 12");
     }
-    if level.is_some() && compression.is_none() {
+    if config.compression.is_none() && params.has("level") {
         params.error("level", "there is no compression to have a level", "remove it, or set `compression`");
     }
-    let headers = section.text_map("headers");
-    for (name, value) in &headers {
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(token) {
-            section.error("headers", format!("`{name}` cannot be the name of a header"), "");
-        }
-        if value.chars().any(|c| c.is_control() && c != '\t') {
-            section.error("headers", format!("the header `{name}` has a control character in its value"), "");
+    config.headers = section.text_map("headers").into_iter().collect();
+    for (name, value) in &config.headers {
+        let config = OtlpConfig::default().with_header(name, value);
+        if let Err(error) = config.validate() {
+            section.error("headers", error.message, "");
         }
     }
     let delivery = delivery::read(section);
-    Settings::OtlpExporter(Box::new(OtlpExporterSettings { target, headers, compression, level, delivery }))
+    // No timeout is a very long one.
+    config.timeout = if delivery.timeout.is_zero() { NO_TIMEOUT } else { delivery.timeout };
+    Settings::OtlpExporter(Box::new(OtlpExporterSettings { config, delivery }))
 }

@@ -1,0 +1,354 @@
+//! A graph at work.
+//!
+//! [`Engine::start`] binds every listener first, so that a port in use ends it before anything runs; then it starts the
+//! shards, a queue for each exporter and signal, a [`Chain`] for each pipeline and shard, and last the receivers.
+//! [`Engine::shutdown`] goes the same way: receivers, chains, queues.
+
+mod door;
+mod exporters;
+mod stages;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use connect::otlp::{Inlets, Listening, Receiver, ReceiverCounts, ReceiverSettings, receiver::BindError};
+use otlp::Signal;
+use pipeline::{
+    Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats, Undelivered,
+    clock::now_ns, memory_limit,
+};
+
+use crate::{
+    components::{Id, Settings},
+    graph::{Graph, Plan},
+    limits,
+};
+
+/// How a graph is run; nothing of it is in the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Threads that carry telemetry; 0 is one for each CPU that may be used.
+    pub shards: usize,
+}
+
+/// Why a graph could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A receiver cannot listen.
+    Listen {
+        /// The receiver.
+        receiver: Id,
+        /// Why.
+        source: BindError,
+    },
+    /// Threads or runtimes are not to be had.
+    Threads(io::Error),
+    /// The memory limiter's percentages leave nothing on this machine.
+    Memory {
+        /// The memory limiter.
+        limiter: Id,
+        /// Why.
+        source: memory_limit::MemoryLimitError,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { receiver, source } => write!(f, "receiver `{receiver}`: {source}"),
+            StartError::Threads(source) => write!(f, "threads could not be started: {source}"),
+            StartError::Memory { limiter, source } => write!(f, "memory limiter `{limiter}`: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Listen { source, .. } => Some(source),
+            StartError::Threads(source) => Some(source),
+            StartError::Memory { source, .. } => Some(source),
+        }
+    }
+}
+
+/// An address that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The receiver.
+    pub receiver: String,
+    /// The protocol: `grpc` or `http`.
+    pub protocol: &'static str,
+    /// The address, with the port that the system chose where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// What a shutdown left behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DrainReport {
+    /// Connections that were cut off with requests in flight.
+    pub connections_cut: usize,
+    /// What exporters had not delivered.
+    pub undelivered: Vec<Undelivered>,
+    /// Records that stages still held.
+    pub held: u64,
+    /// Threads that did not end.
+    pub threads_left: usize,
+    /// What became of everything.
+    pub stats: Stats,
+    /// What every receiver counted.
+    pub receivers: Vec<(String, ReceiverCounts)>,
+}
+
+impl DrainReport {
+    /// Whether everything that was accepted left.
+    pub fn is_complete(&self) -> bool {
+        self.undelivered.iter().all(Undelivered::is_empty) && self.held == 0
+    }
+}
+
+/// A graph at work.
+#[derive(Debug)]
+pub struct Engine {
+    shards: Shards,
+    listening: Vec<(String, Listening)>,
+    addresses: Vec<Bound>,
+    chains: Vec<Arc<Chain>>,
+    queues: Vec<ExporterQueue>,
+    ledger: Ledger,
+    health: Health,
+}
+
+impl Engine {
+    /// Starts a graph that [`crate::check`] found to be without errors.
+    ///
+    /// # Errors
+    /// What the system refuses: a port, a thread.
+    pub fn start(graph: &Graph, options: Options) -> Result<Engine, StartError> {
+        let mut bound = Vec::new();
+        for (id, settings) in &graph.receivers {
+            if let Settings::OtlpReceiver(settings) = settings {
+                let settings = ReceiverSettings { name: id.to_string().into(), ..settings.clone() };
+                let source = |source| StartError::Listen { receiver: id.clone(), source };
+                bound.push((id, Receiver::bind(settings).map_err(source)?));
+            }
+        }
+        let limiters = limiters(graph)?;
+        let shards = Shards::start(options.shards, "aldis").map_err(StartError::Threads)?;
+        let mut builder = Builder {
+            graph,
+            shards: &shards,
+            limiters,
+            budget: Budget::new(default_budget()),
+            ledger: Ledger::new(),
+            health: Health::new(),
+            queues: BTreeMap::new(),
+            chains: Vec::new(),
+            doors: BTreeMap::new(),
+        };
+        builder.build();
+        let Builder { ledger, health, queues, chains, doors, .. } = builder;
+        let mut addresses = Vec::new();
+        let mut listening = Vec::new();
+        for (id, receiver) in bound {
+            let name = id.to_string();
+            for (protocol, address) in [("grpc", receiver.grpc_addr()), ("http", receiver.http_addr())] {
+                addresses.extend(address.map(|address| Bound { receiver: name.clone(), protocol, address }));
+            }
+            let inlets = (0..shards.count()).map(|shard| inlets(graph, &doors, id, shard)).collect();
+            listening.push((name, receiver.start(&shards, inlets)));
+        }
+        let queues = queues.into_values().collect();
+        Ok(Engine { shards, listening, addresses, chains, queues, ledger, health })
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> &[Bound] {
+        &self.addresses
+    }
+
+    /// How many threads carry telemetry.
+    pub fn shards(&self) -> usize {
+        self.shards.count()
+    }
+
+    /// What became of all records so far.
+    pub fn stats(&self) -> Stats {
+        self.ledger.stats()
+    }
+
+    /// What every receiver counted so far.
+    pub fn receivers(&self) -> Vec<(String, ReceiverCounts)> {
+        self.listening.iter().map(|(name, listening)| (name.clone(), listening.counts())).collect()
+    }
+
+    /// What is wrong right now.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Takes nothing new, lets what was accepted leave until `deadline`, and says what did not. Blocks.
+    pub fn shutdown(self, deadline: Instant) -> DrainReport {
+        let mut report = DrainReport::default();
+        let counters: Vec<_> = self.listening.iter().map(|(name, _)| name.clone()).collect();
+        // Requests in flight wait for batches that linger: those are sent on while the receivers stop.
+        let stopping: Vec<_> = self
+            .listening
+            .into_iter()
+            .map(|(_, listening)| {
+                thread::spawn(move || {
+                    let cut = listening.drain(deadline);
+                    (cut, listening.counts())
+                })
+            })
+            .collect();
+        while stopping.iter().any(|thread| !thread.is_finished()) {
+            self.chains.iter().for_each(|chain| chain.flush(now_ns()));
+            thread::sleep(limits::DRAIN_STEP);
+        }
+        for (name, thread) in counters.into_iter().zip(stopping) {
+            if let Ok((cut, counts)) = thread.join() {
+                report.connections_cut += cut;
+                report.receivers.push((name, counts));
+            }
+        }
+        report.held = self.chains.iter().map(|chain| chain.close(now_ns())).sum();
+        report.undelivered = drain(&self.queues, &self.shards, deadline);
+        report.threads_left = self.shards.stop(deadline.max(Instant::now() + limits::STOP_GRACE));
+        report.stats = self.ledger.stats();
+        report
+    }
+}
+
+/// Lets every queue run empty, all at once.
+fn drain(queues: &[ExporterQueue], shards: &Shards, deadline: Instant) -> Vec<Undelivered> {
+    let (tell, told) = std::sync::mpsc::sync_channel(queues.len());
+    for (i, queue) in queues.iter().enumerate() {
+        let (queue, tell) = (queue.clone(), tell.clone());
+        shards.spawn(i, async move {
+            let undelivered = queue.drain(deadline.into()).await;
+            // Nobody listens any more only if the drain took longer than it may.
+            let _ = tell.send(undelivered);
+        });
+    }
+    drop(tell);
+    let give_up = deadline.max(Instant::now()) + limits::STOP_GRACE;
+    let next = || told.recv_timeout(give_up.saturating_duration_since(Instant::now())).ok();
+    std::iter::from_fn(next).take(queues.len()).collect()
+}
+
+fn limiters(graph: &Graph) -> Result<BTreeMap<Id, MemoryLimiter>, StartError> {
+    let total = memory_limit::total_memory().unwrap_or(limits::UNKNOWN_MEMORY_BYTES);
+    let make = |(id, settings): (&Id, _)| {
+        let limiter = MemoryLimiter::new(settings, total);
+        let limiter = limiter.map_err(|source| StartError::Memory { limiter: id.clone(), source })?;
+        Ok((id.clone(), limiter))
+    };
+    graph.limiters.iter().map(make).collect()
+}
+
+/// Bytes that bodies and batches may take up where no memory limiter says it.
+fn default_budget() -> usize {
+    let total = memory_limit::total_memory().unwrap_or(limits::UNKNOWN_MEMORY_BYTES);
+    usize::try_from(total / 100 * limits::DEFAULT_BUDGET_PERCENT).unwrap_or(usize::MAX)
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    shards: &'a Shards,
+    limiters: BTreeMap<Id, MemoryLimiter>,
+    budget: Budget,
+    ledger: Ledger,
+    health: Health,
+    /// One for each exporter and signal, so that a flood of one signal cannot starve another.
+    queues: BTreeMap<(Id, Signal), ExporterQueue>,
+    chains: Vec<Arc<Chain>>,
+    /// By pipeline and shard.
+    doors: BTreeMap<(String, usize), Arc<dyn Inlet>>,
+}
+
+impl Builder<'_> {
+    fn build(&mut self) {
+        for limiter in self.limiters.values() {
+            self.shards.spawn(0, limiter.clone().watch());
+        }
+        for plan in &self.graph.pipelines {
+            for shard in 0..self.shards.count() {
+                let chain = self.chain(plan, shard);
+                self.doors.insert((plan.name.clone(), shard), door::prune(chain, plan));
+            }
+        }
+    }
+
+    fn chain(&mut self, plan: &Plan, shard: usize) -> Arc<Chain> {
+        let limiter = plan.limiter.as_ref().and_then(|id| self.limiters.get(id)).cloned();
+        let budget = limiter.as_ref().map_or(&self.budget, MemoryLimiter::budget).clone();
+        let parts = ChainParts {
+            name: plan.name.clone(),
+            signal: plan.signal,
+            shard,
+            steps: plan.stages.iter().map(|stage| stages::step(stage, plan, &self.ledger, &self.health)).collect(),
+            outlets: plan.exporters.iter().map(|id| self.outlet(id, plan, shard)).collect(),
+            depth: plan.depth,
+            budget,
+            limiter,
+            compressor: None,
+        };
+        self.place(parts)
+    }
+
+    /// Puts a chain together and runs it on its shard.
+    fn place(&mut self, parts: ChainParts) -> Arc<Chain> {
+        let shard = parts.shard;
+        let chain = Chain::new(parts, &self.ledger);
+        self.shards.spawn(shard, chain.clone().run());
+        self.chains.push(chain.clone());
+        chain
+    }
+
+    fn outlet(&mut self, id: &Id, plan: &Plan, shard: usize) -> Outlet {
+        let settings = &self.graph.exporters[id];
+        let key = (id.clone(), plan.signal);
+        if !self.queues.contains_key(&key) {
+            let exporter = exporters::exporter(id, settings);
+            let settings = exporters::queue(settings, &self.budget);
+            let queue = ExporterQueue::start(exporter, settings, self.shards, &self.ledger, &self.health);
+            self.queues.insert(key.clone(), queue);
+        }
+        let outlet = Outlet::Exporter { queue: self.queues[&key].clone(), required: true };
+        let Some(batcher) = exporters::batcher(settings) else { return outlet };
+        // Its batches are of this exporter alone, whatever the pipeline's other exporters take.
+        let parts = ChainParts {
+            name: format!("{}:{id}", plan.name),
+            signal: plan.signal,
+            shard,
+            steps: vec![batcher],
+            outlets: vec![outlet],
+            depth: plan.depth,
+            budget: self.budget.clone(),
+            limiter: None,
+            compressor: None,
+        };
+        Outlet::Inlet(self.place(parts))
+    }
+}
+
+/// A receiver's ways in on one shard.
+fn inlets(graph: &Graph, doors: &BTreeMap<(String, usize), Arc<dyn Inlet>>, id: &Id, shard: usize) -> Inlets {
+    let mut inlets = Inlets::new();
+    for signal in Signal::ALL {
+        let ways: Vec<_> =
+            graph.fed_by(id, signal).filter_map(|plan| doors.get(&(plan.name.clone(), shard)).cloned()).collect();
+        if let Some(way) = door::to_all(ways) {
+            inlets = inlets.with(signal, way);
+        }
+    }
+    inlets
+}
