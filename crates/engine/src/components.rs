@@ -91,10 +91,8 @@ pub enum Settings {
     Batch(batch::BatchSettings),
     /// Processor `memory_limiter`.
     MemoryLimiter(pipeline::MemoryLimitSettings),
-    /// Processor `attributes`.
-    Attributes(operators::edit::EditSettings),
-    /// Processor `resource`.
-    Resource(operators::edit::EditSettings),
+    /// Processors `attributes` and `resource`.
+    Edit(edits::EditSettings),
     /// Processor `filter`.
     Filter(filter::FilterSettings),
     /// Receiver and exporter `nop`.

@@ -4,17 +4,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use operators::{
-    Operator,
-    edit::{Edit, EditSettings},
-    filter::Filter,
-};
+use operators::{Operator, filter::Filter};
 use otlp::{Check, Depth, Signal};
 use pipeline::MemoryLimitSettings;
 
 use crate::{
     components::{
-        Class, Id, Settings, batch::BatchSettings, filter::FilterSettings,
+        Class, Id, Settings, batch::BatchSettings,
+        edits::{self, EditSettings},
+        filter::FilterSettings,
     },
     config::{Config, Pipeline, Reference},
     diagnostic::{Diagnostics, suggestion},
@@ -50,6 +48,23 @@ pub struct Plan {
     pub exporters: Vec<Id>,
     /// How deep batches must be indexed on arrival.
     pub depth: Depth,
+}
+
+impl Plan {
+    /// The request headers that its stages use: lower case, sorted.
+    pub fn headers(&self) -> Vec<String> {
+        let mut headers: Vec<String> = Vec::new();
+        for stage in &self.stages {
+            match stage {
+                Stage::Edit { settings, .. } => headers.extend(settings.iter().flat_map(EditSettings::headers)),
+                Stage::Batch { settings, .. } => headers.extend(settings.metadata_keys.iter().cloned()),
+                Stage::Filter { .. } => {}
+            }
+        }
+        headers.sort();
+        headers.dedup();
+        headers
+    }
 }
 
 /// A step of a pipeline.
@@ -91,7 +106,7 @@ impl Stage {
     fn needs(&self, signal: Signal) -> Depth {
         match self {
             Stage::Edit { settings, .. } => {
-                Edit::new(signal, settings).map_or(Depth::Attributes, |edit| edit.needs())
+                edits::fused(signal, settings).map_or(Depth::Attributes, |plan| plan.needs())
             }
             Stage::Filter { settings, .. } => {
                 Filter::new(signal, settings.of(signal)).map_or(Depth::Attributes, |filter| filter.needs())
@@ -225,16 +240,25 @@ impl<'a> Resolver<'a> {
             }
             Settings::Batch(settings) => return plan.stages.push(Stage::Batch { id, settings: settings.clone() }),
             Settings::Filter(settings) => return plan.stages.push(Stage::Filter { id, settings: settings.clone() }),
-            Settings::Attributes(settings) | Settings::Resource(settings) => settings.clone(),
+            Settings::Edit(settings) => settings.clone(),
             Settings::OtlpReceiver(_) | Settings::OtlpExporter(_) | Settings::Nop => return,
         };
-        match plan.stages.last_mut() {
-            Some(Stage::Edit { ids, settings }) => {
-                ids.push(id);
-                settings.push(edit);
+        if let Err(faults) = edit.plan(plan.signal) {
+            let path = format!("service.pipelines.{}.processors", plan.name);
+            for fault in faults {
+                let message = format!("`{id}` is wrong for {}: {fault}", plan.signal);
+                self.problems.error(reference.place, &path, message, "");
             }
-            _ => plan.stages.push(Stage::Edit { ids: vec![id], settings: vec![edit] }),
+            return;
         }
+        if let Some(Stage::Edit { ids, settings }) = plan.stages.last_mut() {
+            let row: Vec<EditSettings> = settings.iter().chain([&edit]).cloned().collect();
+            if edits::fused(plan.signal, &row).is_some() {
+                *settings = row;
+                return ids.push(id);
+            }
+        }
+        plan.stages.push(Stage::Edit { ids: vec![id], settings: vec![edit] });
     }
 
     fn reaches(&mut self, reference: &Reference, settings: &Settings, plan: &Plan) {

@@ -22,11 +22,13 @@ pub mod config;
 pub mod diagnostic;
 pub mod graph;
 pub mod limits;
+pub mod run;
 pub mod settings;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Rendering, Severity};
 pub use graph::Graph;
+pub use run::{DrainReport, Engine, Options, StartError};
 
 use yaml::expand::Environment;
 

@@ -115,7 +115,6 @@ impl DrainReport {
 }
 
 /// A graph at work.
-#[derive(Debug)]
 pub struct Engine {
     shards: Shards,
     listening: Vec<(String, Listening)>,
@@ -124,6 +123,12 @@ pub struct Engine {
     queues: Vec<ExporterQueue>,
     ledger: Ledger,
     health: Health,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 impl Engine {

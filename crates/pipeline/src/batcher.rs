@@ -19,6 +19,8 @@ pub struct BatcherSettings {
     pub flush_interval: Duration,
     /// Whether a batch leaves at once, however small, while an exporter has nothing to do.
     pub eager: bool,
+    /// Groups (tenants, sets of headers) kept apart at once (`metadata_cardinality_limit`); one more sends the oldest on.
+    pub max_groups: usize,
 }
 
 impl Default for BatcherSettings {
@@ -31,6 +33,7 @@ impl Default for BatcherSettings {
             max_bytes: 0,
             flush_interval: Duration::from_millis(200),
             eager: true,
+            max_groups: MAX_BATCHER_GROUPS,
         }
     }
 }
@@ -72,7 +75,7 @@ impl Batcher {
             })
         };
         let at = self.groups.iter().position(like).unwrap_or_else(|| {
-            if self.groups.len() >= MAX_BATCHER_GROUPS {
+            if self.groups.len() >= self.settings.max_groups.max(1) {
                 let oldest = self.groups.remove(0);
                 self.send(oldest, out);
             }

@@ -145,6 +145,11 @@ impl Chain {
         }
     }
 
+    /// Passes on what batchers hold, however little it is.
+    pub fn flush(&self, now_ns: u64) {
+        self.work().flush(now_ns);
+    }
+
     /// Refuses everything from now on and passes on what batchers hold. Returns the records that stages still hold.
     pub fn close(&self, now_ns: u64) -> u64 {
         self.closed.store(true, Ordering::Relaxed);

@@ -20,7 +20,7 @@ pub const ABORT_GRACE: Duration = Duration::from_millis(200);
 /// How often one stage is built anew after panicking before it is left dead.
 pub const MAX_STAGE_RESTARTS: u64 = 16;
 
-/// Groups (tenants, sets of headers) that one batcher keeps apart; one more sends the oldest on.
+/// Groups (tenants, sets of headers) that one batcher keeps apart unless told otherwise; one more sends the oldest on.
 pub const MAX_BATCHER_GROUPS: usize = 1000;
 
 /// Bytes of recent batches kept for event streams unless told otherwise.

@@ -220,6 +220,11 @@ impl Listening {
     ///
     /// It blocks, so it must not be called on a shard.
     pub fn stop(self, deadline: Instant) -> usize {
+        self.drain(deadline)
+    }
+
+    /// As [`Listening::stop`], for those who want to read [`Listening::counts`] afterwards.
+    pub fn drain(&self, deadline: Instant) -> usize {
         self.phase.send_replace(Phase::Draining);
         let cut = self.open.wait_for_none(deadline);
         self.phase.send_replace(Phase::Ended);

@@ -1,11 +1,14 @@
 //! `attributes`: attributes of records changed.
 
 use operators::edit::{
-    AttributeMatch, EditSettings, LibraryMatch, MatchSettings, MatchType, SelectSettings, SeverityMatch, Subject,
+    AttributeMatch, AttributesSettings, LibraryMatch, MatchSettings, MatchType, SelectSettings, SeverityMatch,
 };
 use otlp::Signal;
 
-use super::{Class, Component, Settings, edits};
+use super::{
+    Class, Component, Settings,
+    edits::{self, EditSettings},
+};
 use crate::settings::{Kind, Section, Setting};
 
 /// Processor `attributes`.
@@ -62,18 +65,15 @@ const REGEXP: &[Setting] = &[
 ];
 
 fn read(section: &Section<'_>) -> Settings {
-    let actions = section.tables("actions").iter().map(edits::read_action).collect::<Vec<_>>();
-    if actions.is_empty() {
-        section.error("actions", "there is no action", "such as `- {action: delete, key: db.statement}`");
-    }
+    let actions = section.tables("actions").iter().map(edits::read_action).collect();
     let select = SelectSettings {
         include: section.table("include").map(|section| read_match(&section)),
         exclude: section.table("exclude").map(|section| read_match(&section)),
         condition: section.optional_text("condition").filter(|text| !text.is_empty()),
     };
-    let settings = EditSettings { subject: Subject::Record, actions, select };
+    let settings = EditSettings::Attributes(AttributesSettings { select, actions });
     edits::validate(section, &settings, COMPONENT.signals);
-    Settings::Attributes(settings)
+    Settings::Edit(settings)
 }
 
 fn read_match(section: &Section<'_>) -> MatchSettings {

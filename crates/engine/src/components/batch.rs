@@ -30,9 +30,9 @@ const ROWS: &[Setting] = &[
     Setting::new("metadata_keys", Kind::TextList, "", "Request headers by whose values batches are kept apart."),
     Setting::new(
         "metadata_cardinality_limit",
-        Kind::Int(0, u32::MAX as i64),
+        Kind::Int(1, 1_000_000),
         "1000",
-        "Combinations of header values that are kept apart at once; 0: no bound.",
+        "Combinations of header values that are kept apart at once; one more sends the oldest batch on.",
     ),
     Setting::new(
         "eager",
@@ -53,7 +53,7 @@ pub struct BatchSettings {
     pub send_batch_max_size: usize,
     /// Headers by whose values batches are kept apart, lower case.
     pub metadata_keys: Vec<String>,
-    /// How many combinations of their values at once; 0: no bound.
+    /// How many combinations of their values at once.
     pub metadata_cardinality_limit: usize,
     /// Whether a batch leaves early while the exporter is idle.
     pub eager: bool,

@@ -1,6 +1,9 @@
 //! What `attributes` and `resource` share: actions on attributes.
 
-use operators::edit::{ActionSettings, Edit, EditSettings, Subject};
+use operators::{
+    SettingError,
+    edit::{ActionSettings, AttributesSettings, EditPlan, ResourceSettings},
+};
 use otlp::{AttributeValue, Signal};
 
 use crate::{
@@ -42,13 +45,56 @@ pub fn read_action(section: &Section<'_>) -> ActionSettings {
     }
 }
 
-/// Tells what is wrong with the settings for any of the signals.
-pub fn validate(section: &Section<'_>, settings: &EditSettings, signals: &[Signal]) {
-    for signal in signals {
-        if let Err(faults) = Edit::new(*signal, std::slice::from_ref(settings)) {
-            section.tell(&faults);
+/// What an editing processor is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EditSettings {
+    /// Processor `attributes`.
+    Attributes(AttributesSettings),
+    /// Processor `resource`.
+    Resource(ResourceSettings),
+}
+
+impl EditSettings {
+    /// Its plan for records of a signal.
+    ///
+    /// # Errors
+    /// All that is wrong with the settings.
+    pub fn plan(&self, signal: Signal) -> Result<EditPlan, Vec<SettingError>> {
+        match self {
+            EditSettings::Attributes(settings) => EditPlan::attributes(signal, settings),
+            EditSettings::Resource(settings) => EditPlan::resource(settings),
         }
     }
+
+    /// The request headers that it puts into attributes, lower case.
+    pub fn headers(&self) -> impl Iterator<Item = String> {
+        let actions = match self {
+            EditSettings::Attributes(settings) => &settings.actions,
+            EditSettings::Resource(settings) => &settings.attributes,
+        };
+        let named = actions.iter().filter_map(|action| action.from_context.as_deref()?.strip_prefix("metadata."));
+        named.map(str::to_ascii_lowercase)
+    }
+}
+
+/// One plan of several processors in a row; `None` where a setting is wrong or they must stay apart.
+pub fn fused(signal: Signal, settings: &[EditSettings]) -> Option<EditPlan> {
+    let (first, rest) = settings.split_first()?;
+    rest.iter().try_fold(first.plan(signal).ok()?, |plan, next| plan.fuse(next.plan(signal).ok()?).ok())
+}
+
+/// Tells what is wrong with the settings whatever the signal. What is wrong for some signals only is told where a pipeline
+/// of such a signal uses them.
+pub fn validate(section: &Section<'_>, settings: &EditSettings, signals: &[Signal]) {
+    let mut faults: Option<Vec<SettingError>> = None;
+    for signal in signals {
+        let found = settings.plan(*signal).err().unwrap_or_default();
+        faults = Some(match faults {
+            Some(before) => before.into_iter().filter(|fault| found.contains(fault)).collect(),
+            None => found,
+        });
+    }
+    section.tell(&faults.unwrap_or_default());
 }
 
 /// The value of an attribute, as written.

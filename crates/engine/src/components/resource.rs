@@ -1,9 +1,12 @@
 //! `resource`: attributes of resources changed.
 
-use operators::edit::{EditSettings, Subject};
+use operators::edit::ResourceSettings;
 use otlp::Signal;
 
-use super::{Class, Component, Settings, edits};
+use super::{
+    Class, Component, Settings,
+    edits::{self, EditSettings},
+};
 use crate::settings::{Kind, Section, Setting};
 
 /// Processor `resource`.
@@ -21,11 +24,8 @@ const ROWS: &[Setting] =
     &[Setting::new("attributes", Kind::Tables(edits::ACTION), "", "The actions, in order. At least one is required.")];
 
 fn read(section: &Section<'_>) -> Settings {
-    let actions = section.tables("attributes").iter().map(edits::read_action).collect::<Vec<_>>();
-    if actions.is_empty() {
-        section.error("attributes", "there is no action", "such as `- {action: upsert, key: env, value: prod}`");
-    }
-    let settings = EditSettings { subject: Subject::Resource, actions, ..EditSettings::default() };
+    let attributes = section.tables("attributes").iter().map(edits::read_action).collect();
+    let settings = EditSettings::Resource(ResourceSettings { attributes });
     edits::validate(section, &settings, COMPONENT.signals);
-    Settings::Resource(settings)
+    Settings::Edit(settings)
 }

@@ -1,9 +1,12 @@
 //! Stages of a plan as steps of a chain.
 
-use operators::{Operator, Pass, edit::Edit, filter::Filter};
+use operators::{Operator, Pass, filter::Filter};
 use pipeline::{Batcher, BatcherSettings, Health, Ledger, Step};
 
-use crate::graph::{Plan, Stage};
+use crate::{
+    components::edits,
+    graph::{Plan, Stage},
+};
 
 /// A step on one shard.
 pub(super) fn step(stage: &Stage, plan: &Plan, ledger: &Ledger, health: &Health) -> Step {
@@ -20,20 +23,20 @@ pub(super) fn step(stage: &Stage, plan: &Plan, ledger: &Ledger, health: &Health)
                 max_groups: settings.metadata_cardinality_limit,
             }));
         }
-        Stage::Filter { settings, .. } => {
-            Box::new(move || checked(Filter::new(signal, settings.of(signal)).map(|filter| Box::new(filter) as _)))
-        }
+        Stage::Filter { settings, .. } => Box::new(move || {
+            checked(Filter::new(signal, settings.of(signal)).ok().map(|filter| Box::new(filter) as _))
+        }),
         Stage::Edit { settings, .. } => {
-            Box::new(move || checked(Edit::new(signal, &settings).map(|edit| Box::new(edit) as _)))
+            Box::new(move || checked(edits::fused(signal, &settings).map(|plan| Box::new(plan) as _)))
         }
     };
     Step::Stage(pipeline::Stage::new(&format!("{}:{}", plan.name, stage.name()), signal, make, ledger, health))
 }
 
 /// An operator whose settings were found right when the file was checked.
-fn checked<E: std::fmt::Debug>(operator: Result<Box<dyn Operator>, E>) -> Box<dyn Operator> {
-    operator.unwrap_or_else(|faults| {
-        debug_assert!(false, "settings that were checked are wrong: {faults:?}");
+fn checked(operator: Option<Box<dyn Operator>>) -> Box<dyn Operator> {
+    operator.unwrap_or_else(|| {
+        debug_assert!(false, "settings that were checked are wrong");
         Box::new(Pass)
     })
 }
