@@ -78,3 +78,8 @@ impl Cli {
 fn color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
+
+/// The ending of a plural.
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}

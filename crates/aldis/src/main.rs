@@ -4,6 +4,7 @@
 
 mod command;
 mod exit;
+mod report;
 
 use std::process::ExitCode;
 

@@ -75,8 +75,8 @@ pub struct Component {
     pub text: &'static str,
     /// What can be configured.
     pub settings: &'static [Setting],
-    /// Reads and validates its settings.
-    pub read: fn(&Section<'_>) -> Settings,
+    /// Reads and validates its settings, for pipelines of these signals: those that use it, or none.
+    pub read: fn(&Section<'_>, &[Signal]) -> Settings,
 }
 
 /// The settings of a configured component as plain values: equal settings make equal components.
@@ -84,7 +84,7 @@ pub struct Component {
 #[non_exhaustive]
 pub enum Settings {
     /// Receiver `otlp`.
-    OtlpReceiver(otlp_receiver::OtlpReceiverSettings),
+    OtlpReceiver(Box<otlp_receiver::OtlpReceiverSettings>),
     /// Exporters `otlp` and `otlphttp`.
     OtlpExporter(Box<otlp_exporter::OtlpExporterSettings>),
     /// Processor `batch`.
@@ -139,7 +139,9 @@ impl Id {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Id, String> {
         let (kind, name) = match text.split_once('/') {
-            Some((_, name)) if name.trim().is_empty() => return Err("there is no name behind the slash".into()),
+            Some((_, name)) if name.trim().is_empty() => {
+                return Err("there is no name behind the slash".into());
+            }
             Some((kind, name)) => (kind.trim(), name.trim()),
             None => (text.trim(), ""),
         };

@@ -50,6 +50,18 @@ pub struct Pipeline {
     pub exporters: Vec<Reference>,
 }
 
+impl Pipeline {
+    /// Its list of a class; connectors and extensions have none.
+    pub fn references(&self, class: Class) -> &[Reference] {
+        match class {
+            Class::Receiver => &self.receivers,
+            Class::Processor => &self.processors,
+            Class::Exporter => &self.exporters,
+            Class::Connector | Class::Extension => &[],
+        }
+    }
+}
+
 /// A configuration file, read. References are not resolved yet: `graph` does that.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -65,6 +77,12 @@ impl Config {
     /// The component of a class with this name.
     pub fn get(&self, class: Class, id: &Id) -> Option<&Configured> {
         self.of(class).find(|configured| configured.id == *id)
+    }
+
+    /// Whether a pipeline of a signal names it.
+    pub fn uses(&self, class: Class, id: &Id, signal: Signal) -> bool {
+        let of_signal = self.pipelines.iter().filter(|pipeline| pipeline.signal == signal);
+        of_signal.flat_map(|pipeline| pipeline.references(class)).any(|reference| reference.id == *id)
     }
 
     /// All components of a class.
@@ -84,7 +102,12 @@ const TOP: &[Setting] = &[
 
 const SERVICE: &[Setting] = &[
     Setting::new("extensions", Kind::TextList, "", "The extensions that are started."),
-    Setting::new("pipelines", Kind::Value, "", "Receivers, processors and exporters in a row. At least one is required."),
+    Setting::new(
+        "pipelines",
+        Kind::Value,
+        "",
+        "Receivers, processors and exporters in a row. At least one is required.",
+    ),
     Setting::later("telemetry", "the engine's own metrics and logs cannot be configured yet; remove the key"),
 ];
 
@@ -99,7 +122,12 @@ pub fn read(text: &str, environment: Environment<'_>, problems: &mut Diagnostics
     let before = problems.iter().count();
     let Some(mut root) = yaml::parse(text, problems).filter(|root| !root.is_null()) else {
         if problems.iter().count() == before {
-            problems.error(Place::default(), "", "the file says nothing", "it needs receivers, exporters and service.pipelines");
+            problems.error(
+                Place::default(),
+                "",
+                "the file says nothing",
+                "it needs receivers, exporters and service.pipelines",
+            );
         }
         return Config::default();
     };
@@ -113,23 +141,7 @@ pub fn read(text: &str, environment: Environment<'_>, problems: &mut Diagnostics
 fn read_root(root: &Node, problems: &RefCell<Diagnostics>) -> Config {
     let mut config = Config::default();
     let top = Section::open(Some(root), TOP, "", Place { line: 1, column: 1, width: 1 }, problems);
-    for class in Class::ALL {
-        let Some(node) = top.value(class.section()) else { continue };
-        if !matches!(node.value, Value::Map(_)) {
-            let message = format!("a map of {} was expected here, not {}", class.section(), node.describe());
-            top.error(class.section(), message, "");
-        }
-        for entry in node.entries() {
-            read_component(class, entry, &mut config, problems);
-        }
-    }
     let service = top.table_or_empty("service");
-    for name in service.text_list("extensions") {
-        let known = config.of(Class::Extension).map(|configured| configured.id.to_string());
-        if !known.clone().any(|known| known == name) {
-            service.error("extensions", format!("there is no extension `{name}`"), "");
-        }
-    }
     match service.value("pipelines") {
         Some(Node { value: Value::Map(entries), .. }) if !entries.is_empty() => {
             for entry in entries {
@@ -141,7 +153,29 @@ fn read_root(root: &Node, problems: &RefCell<Diagnostics>) -> Config {
             service.error("pipelines", "there is no pipeline", help);
         }
         Some(other) => {
-            service.error("pipelines", format!("a map of pipelines was expected here, not {}", other.describe()), "");
+            service.error(
+                "pipelines",
+                format!("a map of pipelines was expected here, not {}", other.describe()),
+                "",
+            );
+        }
+    }
+    for class in Class::ALL {
+        let Some(node) = top.value(class.section()) else { continue };
+        if !matches!(node.value, Value::Map(_)) {
+            let message = format!("a map of {} was expected here, not {}", class.section(), node.describe());
+            top.error(class.section(), message, "");
+        }
+        for entry in node.entries() {
+            read_component(class, entry, &mut config, problems);
+        }
+    }
+    for (name, place) in service.text_items("extensions") {
+        let is_it = |id: &Id| id.to_string() == name;
+        let unknown = config.unknown.iter().any(|(class, id)| *class == Class::Extension && is_it(id));
+        if !unknown && !config.of(Class::Extension).any(|configured| is_it(&configured.id)) {
+            let message = format!("there is no extension `{name}`");
+            problems.borrow_mut().error(place, service.path(), message, "configure it under `extensions`");
         }
     }
     config
@@ -159,7 +193,8 @@ fn read_component(class: Class, entry: &yaml::Entry, config: &mut Config, proble
     };
     let Some(component) = components::find(class, &id.kind) else {
         let message = format!("there is no {} of type `{}`", class.name(), id.kind);
-        let names = components::of(class).flat_map(|known| std::iter::once(known.name).chain(known.aliases.iter().copied()));
+        let names = components::of(class)
+            .flat_map(|known| std::iter::once(known.name).chain(known.aliases.iter().copied()));
         let help = match names.clone().next() {
             Some(_) => suggestion(&id.kind, names),
             None => format!("no {} exists yet", class.name()),
@@ -169,9 +204,17 @@ fn read_component(class: Class, entry: &yaml::Entry, config: &mut Config, proble
         return;
     };
     let section = Section::open(Some(&entry.node), component.settings, path, entry.place, problems);
-    let settings = (component.read)(&section);
+    let signals: Vec<Signal> =
+        Signal::ALL.into_iter().filter(|signal| config.uses(class, &id, *signal)).collect();
+    let able: Vec<Signal> = signals.into_iter().filter(|signal| component.signals.contains(signal)).collect();
+    let settings = (component.read)(&section, &able);
     if config.get(class, &id).is_some() {
-        problems.borrow_mut().error(entry.place, class.section(), format!("`{id}` is configured twice"), "remove one");
+        problems.borrow_mut().error(
+            entry.place,
+            class.section(),
+            format!("`{id}` is configured twice"),
+            "remove one",
+        );
         return;
     }
     config.components.push(Configured { id, component, settings, place: entry.place });
@@ -198,7 +241,12 @@ fn read_pipeline(entry: &yaml::Entry, problems: &RefCell<Diagnostics>) -> Option
                 Ok(id) => references.push(Reference { id, place }),
                 Err(reason) => {
                     let message = format!("`{text}` is not a name of a component: {reason}");
-                    problems.borrow_mut().error(place, section.path(), message, "write `type` or `type/name`");
+                    problems.borrow_mut().error(
+                        place,
+                        section.path(),
+                        message,
+                        "write `type` or `type/name`",
+                    );
                 }
             }
         }
@@ -213,9 +261,18 @@ fn read_pipeline(entry: &yaml::Entry, problems: &RefCell<Diagnostics>) -> Option
         exporters: list("exporters"),
     };
     for (key, references) in [("receivers", &pipeline.receivers), ("exporters", &pipeline.exporters)] {
-        let said = matches!(section.value(key).map(|node| &node.value), Some(Value::List(items)) if !items.is_empty());
-        if references.is_empty() && !said {
-            section.error(key, format!("the pipeline `{}` has no {key}", entry.key), format!("name one under `{key}`"));
+        let silent = match section.value(key).map(|node| &node.value) {
+            Some(Value::List(items)) => items.is_empty(),
+            // Something else than a list was told already.
+            Some(_) => false,
+            None => true,
+        };
+        if references.is_empty() && silent && !section.is_misshapen() {
+            section.error(
+                key,
+                format!("the pipeline `{}` has no {key}", entry.key),
+                format!("name one under `{key}`"),
+            );
         }
     }
     Some(pipeline)

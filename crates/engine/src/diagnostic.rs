@@ -96,7 +96,7 @@ impl Diagnostics {
 
     /// Puts them into the order of the file.
     pub fn sort(&mut self) {
-        self.list.sort_by(|a, b| (a.place, a.severity).cmp(&(b.place, b.severity)));
+        self.list.sort_by_key(|problem| (problem.place, problem.severity));
     }
 
     /// The problems.

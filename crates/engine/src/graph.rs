@@ -10,7 +10,8 @@ use pipeline::MemoryLimitSettings;
 
 use crate::{
     components::{
-        Class, Id, Settings, batch::BatchSettings,
+        Class, Id, Settings,
+        batch::BatchSettings,
         edits::{self, EditSettings},
         filter::FilterSettings,
     },
@@ -56,7 +57,9 @@ impl Plan {
         let mut headers: Vec<String> = Vec::new();
         for stage in &self.stages {
             match stage {
-                Stage::Edit { settings, .. } => headers.extend(settings.iter().flat_map(EditSettings::headers)),
+                Stage::Edit { settings, .. } => {
+                    headers.extend(settings.iter().flat_map(EditSettings::headers));
+                }
                 Stage::Batch { settings, .. } => headers.extend(settings.metadata_keys.iter().cloned()),
                 Stage::Filter { .. } => {}
             }
@@ -133,7 +136,10 @@ impl fmt::Display for Ownership {
         let Self { pipeline, exporter, exported } = self;
         match exported {
             true => write!(f, "{pipeline}: senders have their answer when `{exporter}` has the far side's"),
-            false => write!(f, "{pipeline}: senders have their answer once it is queued in memory for `{exporter}`"),
+            false => write!(
+                f,
+                "{pipeline}: senders have their answer once it is queued in memory for `{exporter}`"
+            ),
         }
     }
 }
@@ -238,19 +244,15 @@ impl<'a> Resolver<'a> {
                 self.graph.limiters.insert(id, *settings);
                 return;
             }
-            Settings::Batch(settings) => return plan.stages.push(Stage::Batch { id, settings: settings.clone() }),
-            Settings::Filter(settings) => return plan.stages.push(Stage::Filter { id, settings: settings.clone() }),
+            Settings::Batch(settings) => {
+                return plan.stages.push(Stage::Batch { id, settings: settings.clone() });
+            }
+            Settings::Filter(settings) => {
+                return plan.stages.push(Stage::Filter { id, settings: settings.clone() });
+            }
             Settings::Edit(settings) => settings.clone(),
             Settings::OtlpReceiver(_) | Settings::OtlpExporter(_) | Settings::Nop => return,
         };
-        if let Err(faults) = edit.plan(plan.signal) {
-            let path = format!("service.pipelines.{}.processors", plan.name);
-            for fault in faults {
-                let message = format!("`{id}` is wrong for {}: {fault}", plan.signal);
-                self.problems.error(reference.place, &path, message, "");
-            }
-            return;
-        }
         if let Some(Stage::Edit { ids, settings }) = plan.stages.last_mut() {
             let row: Vec<EditSettings> = settings.iter().chain([&edit]).cloned().collect();
             if edits::fused(plan.signal, &row).is_some() {
@@ -280,9 +282,18 @@ impl<'a> Resolver<'a> {
                 Some(Settings::OtlpReceiver(settings)) if settings.check == Check::Framing
             );
             if framing {
-                let message = format!("`{}` only counts records (`check: framing`), but `{}` must read them", reference.id, stage.name());
+                let message = format!(
+                    "`{}` only counts records (`check: framing`), but `{}` must read them",
+                    reference.id,
+                    stage.name()
+                );
                 let path = format!("service.pipelines.{}.receivers", plan.name);
-                self.problems.error(reference.place, &path, message, "set `check: full`, or remove the processors");
+                self.problems.error(
+                    reference.place,
+                    &path,
+                    message,
+                    "set `check: full`, or remove the processors",
+                );
             }
         }
     }
@@ -327,7 +338,12 @@ impl<'a> Resolver<'a> {
                         true => format!("`{first}` listens on {endpoint} with two protocols"),
                         false => format!("`{first}` and `{}` both listen on {endpoint}", configured.id),
                     };
-                    self.problems.error(configured.place, "receivers", message, "give one of them another port");
+                    self.problems.error(
+                        configured.place,
+                        "receivers",
+                        message,
+                        "give one of them another port",
+                    );
                 }
                 taken.push((endpoint.clone(), &configured.id));
             }
@@ -337,15 +353,10 @@ impl<'a> Resolver<'a> {
     fn unused(&mut self) {
         for configured in &self.config.components {
             let class = configured.component.class;
-            let used = self.config.pipelines.iter().any(|pipeline| {
-                let list = match class {
-                    Class::Receiver => &pipeline.receivers,
-                    Class::Processor => &pipeline.processors,
-                    Class::Exporter => &pipeline.exporters,
-                    Class::Connector | Class::Extension => return true,
-                };
-                list.iter().any(|reference| reference.id == configured.id)
-            });
+            if matches!(class, Class::Connector | Class::Extension) {
+                continue;
+            }
+            let used = Signal::ALL.iter().any(|signal| self.config.uses(class, &configured.id, *signal));
             if !used {
                 let message = format!("no pipeline uses the {} `{}`", class.name(), configured.id);
                 self.problems.warning(configured.place, class.section(), message, "");

@@ -8,20 +8,13 @@ mod door;
 mod exporters;
 mod stages;
 
-use std::{
-    collections::BTreeMap,
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc, thread, time::Instant};
 
 use connect::otlp::{Inlets, Listening, Receiver, ReceiverCounts, ReceiverSettings, receiver::BindError};
 use otlp::Signal;
 use pipeline::{
-    Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats, Undelivered,
-    clock::now_ns, memory_limit,
+    Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats,
+    Undelivered, clock::now_ns, memory_limit,
 };
 
 use crate::{
@@ -140,7 +133,8 @@ impl Engine {
         let mut bound = Vec::new();
         for (id, settings) in &graph.receivers {
             if let Settings::OtlpReceiver(settings) = settings {
-                let settings = ReceiverSettings { name: id.to_string().into(), ..settings.clone() };
+                let settings =
+                    ReceiverSettings { name: id.to_string().into(), ..ReceiverSettings::clone(settings) };
                 let source = |source| StartError::Listen { receiver: id.clone(), source };
                 bound.push((id, Receiver::bind(settings).map_err(source)?));
             }
@@ -299,7 +293,11 @@ impl Builder<'_> {
             name: plan.name.clone(),
             signal: plan.signal,
             shard,
-            steps: plan.stages.iter().map(|stage| stages::step(stage, plan, &self.ledger, &self.health)).collect(),
+            steps: plan
+                .stages
+                .iter()
+                .map(|stage| stages::step(stage, plan, &self.ledger, &self.health))
+                .collect(),
             outlets: plan.exporters.iter().map(|id| self.outlet(id, plan, shard)).collect(),
             depth: plan.depth,
             budget,
@@ -349,8 +347,10 @@ impl Builder<'_> {
 fn inlets(graph: &Graph, doors: &BTreeMap<(String, usize), Arc<dyn Inlet>>, id: &Id, shard: usize) -> Inlets {
     let mut inlets = Inlets::new();
     for signal in Signal::ALL {
-        let ways: Vec<_> =
-            graph.fed_by(id, signal).filter_map(|plan| doors.get(&(plan.name.clone(), shard)).cloned()).collect();
+        let ways: Vec<_> = graph
+            .fed_by(id, signal)
+            .filter_map(|plan| doors.get(&(plan.name.clone(), shard)).cloned())
+            .collect();
         if let Some(way) = door::to_all(ways) {
             inlets = inlets.with(signal, way);
         }

@@ -122,6 +122,8 @@ pub struct Section<'a> {
     path: String,
     place: Place,
     problems: &'a RefCell<Diagnostics>,
+    /// Something else than a map stood here, and that was told.
+    misshapen: bool,
 }
 
 impl<'a> Section<'a> {
@@ -135,12 +137,13 @@ impl<'a> Section<'a> {
         problems: &'a RefCell<Diagnostics>,
     ) -> Self {
         let path = path.into();
-        let mut section = Self { node, rows, path, place, problems };
+        let mut section = Self { node, rows, path, place, problems, misshapen: false };
         let Some(given) = node.filter(|node| !node.is_null()) else { return section };
         if !matches!(given.value, Value::Map(_)) {
             let message = format!("a map of settings was expected here, not {}", given.describe());
             problems.borrow_mut().error(given.place, &section.path, message, "");
             section.node = None;
+            section.misshapen = true;
             return section;
         }
         for entry in given.entries() {
@@ -165,6 +168,11 @@ impl<'a> Section<'a> {
         section
     }
 
+    /// Whether something else than a map stood here, which was told already.
+    pub fn is_misshapen(&self) -> bool {
+        self.misshapen
+    }
+
     /// Whether the key is there, with a value other than `null`.
     pub fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
@@ -179,7 +187,7 @@ impl<'a> Section<'a> {
     pub fn tell(&self, faults: &[SettingError]) {
         for fault in faults {
             let (place, path) = self.find(fault);
-            self.problems.borrow_mut().error(place, &path, fault.message.as_str(), "");
+            self.problems.borrow_mut().error(place, &path, in_one_line(&fault.message), "");
         }
     }
 
@@ -199,14 +207,10 @@ impl<'a> Section<'a> {
             let Some((inner, at)) = next else { break };
             (node, place) = (Some(inner), at);
         }
-        match node.map(|node| (&node.value, node)) {
-            Some((Value::Plain(text) | Value::Quoted(text), node)) => {
-                place = node.place;
-                if let Some(range) = &fault.at {
-                    place = within(node, text, range);
-                }
-            }
-            Some(_) | None => {}
+        if let Some(node) = node
+            && let Value::Plain(text) | Value::Quoted(text) = &node.value
+        {
+            place = fault.at.as_ref().map_or(node.place, |range| within(node, text, range));
         }
         (place, self.inner_path(&fault.path))
     }
@@ -322,7 +326,11 @@ impl<'a> Section<'a> {
             words.iter().find(|word| **word == row.default).or(words.first()).copied().unwrap_or_default();
         let Some(text) = self.optional_text(key) else { return default };
         words.iter().find(|word| **word == text).copied().unwrap_or_else(|| {
-            self.error(key, format!("`{key}` cannot be `{text}`"), suggestion(&text, words.iter().copied()));
+            self.error(
+                key,
+                format!("`{key}` cannot be `{text}`"),
+                suggestion(&text, words.iter().copied().filter(|word| !word.is_empty())),
+            );
             default
         })
     }
@@ -462,6 +470,17 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A message without the drawing that regular expressions' errors have in their middle.
+fn in_one_line(message: &str) -> String {
+    match message.split_once("regex parse error:\n") {
+        Some((head, drawing)) => {
+            let last = drawing.lines().last().unwrap_or_default();
+            format!("{head}{}", last.strip_prefix("error: ").unwrap_or(last))
+        }
+        None => message.to_owned(),
+    }
+}
+
 /// The place of these bytes of a text, where it stands in the file as it is read: on one line, and not out of a variable.
 fn within(node: &Node, text: &str, range: &std::ops::Range<usize>) -> Place {
     let length = text.chars().count() as u32;
@@ -473,7 +492,9 @@ fn within(node: &Node, text: &str, range: &std::ops::Range<usize>) -> Place {
         return node.place;
     }
     let characters = |bytes: &str| bytes.chars().count() as u32;
-    let (Some(before), Some(meant)) = (text.get(..range.start), text.get(range.clone())) else { return node.place };
+    let (Some(before), Some(meant)) = (text.get(..range.start), text.get(range.clone())) else {
+        return node.place;
+    };
     Place {
         line: node.place.line,
         column: node.place.column + quotes + characters(before),

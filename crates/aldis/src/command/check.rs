@@ -3,9 +3,9 @@
 use std::{io, path::Path};
 
 use engine::{Checked, Severity};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{CheckArgs, color};
+use super::{CheckArgs, color, plural};
 use crate::exit::Exit;
 
 /// Tells every problem of a file.
@@ -43,7 +43,8 @@ pub(super) fn tell(file: &Path, text: &str, checked: &Checked) {
     let name = file.display().to_string();
     let rendering = engine::Rendering { file: &name, source: text, color: color(&io::stderr()) };
     eprint!("{}", rendering.write_all(&checked.problems));
-    let (errors, warnings) = (checked.problems.count(Severity::Error), checked.problems.count(Severity::Warning));
+    let (errors, warnings) =
+        (checked.problems.count(Severity::Error), checked.problems.count(Severity::Warning));
     if errors > 0 {
         eprintln!("{name}: {errors} error{}, {warnings} warning{}", plural(errors), plural(warnings));
     }
@@ -61,22 +62,20 @@ fn summary(checked: &Checked) -> String {
     parts.join(", ")
 }
 
-fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
+/// A problem as JSON.
+pub(super) fn problem(problem: &engine::Diagnostic) -> Value {
+    json!({
+        "severity": problem.severity.name(),
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "width": problem.place.width,
+        "path": problem.path,
+        "message": problem.message,
+        "help": problem.help,
+    })
 }
 
-fn as_json(file: &Path, checked: &Checked) -> serde_json::Value {
-    let problem = |problem: &engine::Diagnostic| {
-        json!({
-            "severity": problem.severity.name(),
-            "line": problem.place.line,
-            "column": problem.place.column,
-            "width": problem.place.width,
-            "path": problem.path,
-            "message": problem.message,
-            "help": problem.help,
-        })
-    };
+fn as_json(file: &Path, checked: &Checked) -> Value {
     let ownership = |ownership: &engine::graph::Ownership| {
         json!({
             "pipeline": ownership.pipeline,

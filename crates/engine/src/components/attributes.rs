@@ -3,6 +3,7 @@
 use operators::edit::{
     AttributeMatch, AttributesSettings, LibraryMatch, MatchSettings, MatchType, SelectSettings, SeverityMatch,
 };
+
 use otlp::Signal;
 
 use super::{
@@ -16,21 +17,36 @@ pub const COMPONENT: Component = Component {
     name: "attributes",
     aliases: &[],
     class: Class::Processor,
-    signals: &[Signal::Traces, Signal::Logs, Signal::Metrics],
+    signals: edits::SIGNALS,
     text: "Changes the attributes of spans, log records and data points.",
     settings: ROWS,
     read,
 };
 
 const ROWS: &[Setting] = &[
-    Setting::new("actions", Kind::Tables(edits::ACTION), "", "The actions, in order. At least one is required."),
+    Setting::new(
+        "actions",
+        Kind::Tables(edits::ACTION),
+        "",
+        "The actions, in order. At least one is required.",
+    ),
     Setting::new("include", Kind::Table(MATCH), "", "Only records that match this are changed."),
     Setting::new("exclude", Kind::Table(MATCH), "", "Records that match this are not changed."),
-    Setting::new("condition", Kind::Text, "", "Only records for which this holds are changed, as in `filter` (only in Aldis)."),
+    Setting::new(
+        "condition",
+        Kind::Text,
+        "",
+        "Only records for which this holds are changed, as in `filter` (only in Aldis).",
+    ),
 ];
 
 const MATCH: &[Setting] = &[
-    Setting::new("match_type", Kind::Choice(&["strict", "regexp"]), "strict", "Whether names are compared or searched for patterns."),
+    Setting::new(
+        "match_type",
+        Kind::Choice(&["strict", "regexp"]),
+        "strict",
+        "Whether names are compared or searched for patterns.",
+    ),
     Setting::new("services", Kind::TextList, "", "`service.name` of the resource."),
     Setting::new("span_names", Kind::TextList, "", "Names of spans."),
     Setting::new("span_kinds", Kind::TextList, "", "Kinds of spans: `SPAN_KIND_SERVER`."),
@@ -64,15 +80,15 @@ const REGEXP: &[Setting] = &[
     Setting::later("cachemaxnumentries", "patterns are compiled once and need no cache; remove the key"),
 ];
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, signals: &[Signal]) -> Settings {
     let actions = section.tables("actions").iter().map(edits::read_action).collect();
     let select = SelectSettings {
         include: section.table("include").map(|section| read_match(&section)),
         exclude: section.table("exclude").map(|section| read_match(&section)),
         condition: section.optional_text("condition").filter(|text| !text.is_empty()),
     };
-    let settings = EditSettings::Attributes(AttributesSettings { select, actions });
-    edits::validate(section, &settings, COMPONENT.signals);
+    let settings = EditSettings::Attributes(Box::new(AttributesSettings { select, actions }));
+    edits::validate(section, &settings, signals);
     Settings::Edit(settings)
 }
 
@@ -80,7 +96,10 @@ fn read_match(section: &Section<'_>) -> MatchSettings {
     section.table("regexp");
     let attributes = |key: &str| {
         let tables = section.tables(key);
-        let read = |table: &Section<'_>| AttributeMatch { key: table.text("key"), value: edits::value(table, "value") };
+        let read = |table: &Section<'_>| AttributeMatch {
+            key: table.text("key"),
+            value: edits::value(table, "value"),
+        };
         tables.iter().map(read).collect()
     };
     let severity = |table: Section<'_>| SeverityMatch {
@@ -92,7 +111,11 @@ fn read_match(section: &Section<'_>) -> MatchSettings {
         version: table.optional_text("version"),
     };
     MatchSettings {
-        match_type: if section.choice("match_type") == "regexp" { MatchType::Regexp } else { MatchType::Strict },
+        match_type: if section.choice("match_type") == "regexp" {
+            MatchType::Regexp
+        } else {
+            MatchType::Strict
+        },
         services: section.text_list("services"),
         span_names: section.text_list("span_names"),
         span_kinds: section.text_list("span_kinds"),

@@ -19,15 +19,30 @@ pub const COMPONENT: Component = Component {
 };
 
 const ROWS: &[Setting] = &[
-    Setting::new("timeout", Kind::Duration, "200ms", "A batch waits at most this long for more records; 0 sends at once."),
-    Setting::new("send_batch_size", Kind::Int(0, u32::MAX as i64), "8192", "Records that make a batch complete."),
+    Setting::new(
+        "timeout",
+        Kind::Duration,
+        "200ms",
+        "A batch waits at most this long for more records; 0 sends at once.",
+    ),
+    Setting::new(
+        "send_batch_size",
+        Kind::Int(0, u32::MAX as i64),
+        "8192",
+        "Records that make a batch complete.",
+    ),
     Setting::new(
         "send_batch_max_size",
         Kind::Int(0, u32::MAX as i64),
         "0",
         "Records of the largest batch; larger ones are split. 0: no bound.",
     ),
-    Setting::new("metadata_keys", Kind::TextList, "", "Request headers by whose values batches are kept apart."),
+    Setting::new(
+        "metadata_keys",
+        Kind::TextList,
+        "",
+        "Request headers by whose values batches are kept apart.",
+    ),
     Setting::new(
         "metadata_cardinality_limit",
         Kind::Int(1, 1_000_000),
@@ -59,7 +74,7 @@ pub struct BatchSettings {
     pub eager: bool,
 }
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
     let mut metadata_keys = section.text_list("metadata_keys");
     metadata_keys.iter_mut().for_each(|key| *key = key.to_ascii_lowercase());
     metadata_keys.sort();

@@ -21,13 +21,38 @@ pub const RETRY: Setting =
 const SIZES: i64 = u32::MAX as i64;
 
 const QUEUE_ROWS: &[Setting] = &[
-    Setting::new("enabled", Kind::Bool, "true", "Without a queue, whoever sends waits for the far side's answer."),
+    Setting::new(
+        "enabled",
+        Kind::Bool,
+        "true",
+        "Without a queue, whoever sends waits for the far side's answer.",
+    ),
     Setting::new("num_consumers", Kind::Int(1, 1024), "10", "Sends in flight at once, over all shards."),
-    Setting::new("queue_size", Kind::Int(1, i64::MAX), "1000", "What fits into the queue, counted by `sizer`."),
-    Setting::new("sizer", Kind::Choice(&["requests", "items", "bytes"]), "requests", "What `queue_size` counts."),
-    Setting::new("block_on_overflow", Kind::Bool, "false", "Whether a full queue lets senders wait instead of refusing them."),
+    Setting::new(
+        "queue_size",
+        Kind::Int(1, i64::MAX),
+        "1000",
+        "What fits into the queue, counted by `sizer`.",
+    ),
+    Setting::new(
+        "sizer",
+        Kind::Choice(&["requests", "items", "bytes"]),
+        "requests",
+        "What `queue_size` counts.",
+    ),
+    Setting::new(
+        "block_on_overflow",
+        Kind::Bool,
+        "false",
+        "Whether a full queue lets senders wait instead of refusing them.",
+    ),
     Setting::new("wait_for_result", Kind::Bool, "false", "Whether senders wait for the far side's answer."),
-    Setting::new("batch", Kind::Table(QUEUE_BATCH_ROWS), "", "Joins what waits in the queue into large requests."),
+    Setting::new(
+        "batch",
+        Kind::Table(QUEUE_BATCH_ROWS),
+        "",
+        "Joins what waits in the queue into large requests.",
+    ),
     Setting::later("storage", "queues are kept in memory until the durable queue is there; remove the key"),
     Setting::later("blocking", "it was renamed; write `block_on_overflow`"),
 ];
@@ -43,8 +68,18 @@ const QUEUE_BATCH_ROWS: &[Setting] = &[
 const RETRY_ROWS: &[Setting] = &[
     Setting::new("enabled", Kind::Bool, "true", "Whether to try again at all."),
     Setting::new("initial_interval", Kind::Duration, "5s", "The first pause."),
-    Setting::new("randomization_factor", Kind::Float(0.0, 1.0), "0.5", "Each pause is drawn from 1 ± this of it."),
-    Setting::new("multiplier", Kind::Float(0.0, 1000.0), "1.5", "Each pause is so many times the one before."),
+    Setting::new(
+        "randomization_factor",
+        Kind::Float(0.0, 1.0),
+        "0.5",
+        "Each pause is drawn from 1 ± this of it.",
+    ),
+    Setting::new(
+        "multiplier",
+        Kind::Float(0.0, 1000.0),
+        "1.5",
+        "Each pause is so many times the one before.",
+    ),
     Setting::new("max_interval", Kind::Duration, "30s", "The longest pause, before it is randomised."),
     Setting::new("max_elapsed_time", Kind::Duration, "300s", "When to give up. 0: never."),
 ];
@@ -125,9 +160,17 @@ pub fn read(section: &Section<'_>) -> DeliverySettings {
     };
     let enabled = queue.bool("enabled");
     if !enabled && settings.batch.is_some() {
-        queue.error("batch", "a queue that is not enabled cannot join batches", "remove `batch`, or enable the queue");
+        queue.error(
+            "batch",
+            "a queue that is not enabled cannot join batches",
+            "remove `batch`, or enable the queue",
+        );
     }
-    DeliverySettings { queue: enabled.then_some(settings), retry: read_retry(&section.table_or_empty(RETRY.key)), timeout }
+    DeliverySettings {
+        queue: enabled.then_some(settings),
+        retry: read_retry(&section.table_or_empty(RETRY.key)),
+        timeout,
+    }
 }
 
 fn read_batch(section: &Section<'_>) -> QueueBatchSettings {
@@ -138,7 +181,8 @@ fn read_batch(section: &Section<'_>) -> QueueBatchSettings {
         sizer: Sizer::named(section.choice("sizer")),
     };
     if settings.max_size > 0 && settings.max_size < settings.min_size {
-        let message = format!("`max_size` ({}) is smaller than `min_size` ({})", settings.max_size, settings.min_size);
+        let message =
+            format!("`max_size` ({}) is smaller than `min_size` ({})", settings.max_size, settings.min_size);
         section.error("max_size", message, "make it at least as large, or 0 for no bound");
     }
     if settings.flush_timeout.is_zero() {

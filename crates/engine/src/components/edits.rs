@@ -11,6 +11,9 @@ use crate::{
     yaml::{Node, Scalar, Value},
 };
 
+/// What attributes can be changed of.
+pub const SIGNALS: &[Signal] = &[Signal::Traces, Signal::Logs, Signal::Metrics];
+
 /// The rows of one action.
 pub const ACTION: &[Setting] = &[
     Setting::new(
@@ -22,8 +25,18 @@ pub const ACTION: &[Setting] = &[
     Setting::new("key", Kind::Text, "", "The attribute it is done to."),
     Setting::new("value", Kind::Value, "", "The value to put."),
     Setting::new("from_attribute", Kind::Text, "", "The attribute whose value is put."),
-    Setting::new("from_context", Kind::Text, "", "What of the request is put: `metadata.NAME`, `auth.tenant`."),
-    Setting::new("default_value", Kind::Value, "", "What is put where `from_attribute` or `from_context` finds nothing."),
+    Setting::new(
+        "from_context",
+        Kind::Text,
+        "",
+        "What of the request is put: `metadata.NAME`, `auth.tenant`.",
+    ),
+    Setting::new(
+        "default_value",
+        Kind::Value,
+        "",
+        "What is put where `from_attribute` or `from_context` finds nothing.",
+    ),
     Setting::new("pattern", Kind::Text, "", "A regular expression, for `extract`, `delete` and `hash`."),
     Setting::new("converted_type", Kind::Choice(&["int", "double", "string"]), "", "The type to convert to."),
     Setting::new("to", Kind::Text, "", "The new key, for `rename`."),
@@ -49,7 +62,7 @@ pub fn read_action(section: &Section<'_>) -> ActionSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EditSettings {
     /// Processor `attributes`.
-    Attributes(AttributesSettings),
+    Attributes(Box<AttributesSettings>),
     /// Processor `resource`.
     Resource(ResourceSettings),
 }
@@ -72,7 +85,8 @@ impl EditSettings {
             EditSettings::Attributes(settings) => &settings.actions,
             EditSettings::Resource(settings) => &settings.attributes,
         };
-        let named = actions.iter().filter_map(|action| action.from_context.as_deref()?.strip_prefix("metadata."));
+        let named =
+            actions.iter().filter_map(|action| action.from_context.as_deref()?.strip_prefix("metadata."));
         named.map(str::to_ascii_lowercase)
     }
 }
@@ -83,18 +97,19 @@ pub fn fused(signal: Signal, settings: &[EditSettings]) -> Option<EditPlan> {
     rest.iter().try_fold(first.plan(signal).ok()?, |plan, next| plan.fuse(next.plan(signal).ok()?).ok())
 }
 
-/// Tells what is wrong with the settings whatever the signal. What is wrong for some signals only is told where a pipeline
-/// of such a signal uses them.
+/// Tells what is wrong with the settings for these signals; with none, what is wrong for all.
 pub fn validate(section: &Section<'_>, settings: &EditSettings, signals: &[Signal]) {
-    let mut faults: Option<Vec<SettingError>> = None;
+    let faults = |signal: &Signal| settings.plan(*signal).err().unwrap_or_default();
     for signal in signals {
-        let found = settings.plan(*signal).err().unwrap_or_default();
-        faults = Some(match faults {
-            Some(before) => before.into_iter().filter(|fault| found.contains(fault)).collect(),
-            None => found,
-        });
+        section.tell(&faults(signal));
     }
-    section.tell(&faults.unwrap_or_default());
+    if signals.is_empty() {
+        let mut all = SIGNALS.iter().map(faults);
+        let first = all.next().unwrap_or_default();
+        let common =
+            all.fold(first, |common, found| common.into_iter().filter(|f| found.contains(f)).collect());
+        section.tell(&common);
+    }
 }
 
 /// The value of an attribute, as written.

@@ -17,7 +17,8 @@ pub const COMPONENT: Component = Component {
     read,
 };
 
-const CONDITIONS_LATER: &str = "write the conditions under `traces.span`, `logs.log_record` or `metrics.datapoint`";
+const CONDITIONS_LATER: &str =
+    "write the conditions under `traces.span`, `logs.log_record` or `metrics.datapoint`";
 const EVENTS_LATER: &str = "conditions on parts of a record are not there yet";
 
 const ROWS: &[Setting] = &[
@@ -38,8 +39,12 @@ const ROWS: &[Setting] = &[
     Setting::later("trace_conditions", CONDITIONS_LATER),
 ];
 
-const RESOURCE: Setting =
-    Setting::new("resource", Kind::TextList, "", "Conditions on the resource; all its records go where one holds.");
+const RESOURCE: Setting = Setting::new(
+    "resource",
+    Kind::TextList,
+    "",
+    "Conditions on the resource; all its records go where one holds.",
+);
 
 const TRACES: &[Setting] = &[
     RESOURCE,
@@ -85,7 +90,7 @@ impl FilterSettings {
     }
 }
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
     section.choice("error_mode");
     let settings = FilterSettings {
         traces: conditions(section, "traces", "span"),

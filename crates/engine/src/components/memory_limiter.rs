@@ -27,14 +27,29 @@ const ROWS: &[Setting] = &[
         "How often the memory of the whole process is looked at. Required.",
     ),
     Setting::new("limit_mib", Kind::Int(0, MIB), "0", "MiB that may be taken up."),
-    Setting::new("spike_limit_mib", Kind::Int(0, MIB), "0", "MiB kept free for what is being read; a fifth of the limit."),
-    Setting::new("limit_percentage", Kind::Int(0, 100), "0", "The limit as percentage of the memory of the cgroup or machine."),
-    Setting::new("spike_limit_percentage", Kind::Int(0, 100), "0", "The spike limit as percentage of that memory."),
+    Setting::new(
+        "spike_limit_mib",
+        Kind::Int(0, MIB),
+        "0",
+        "MiB kept free for what is being read; a fifth of the limit.",
+    ),
+    Setting::new(
+        "limit_percentage",
+        Kind::Int(0, 100),
+        "0",
+        "The limit as percentage of the memory of the cgroup or machine.",
+    ),
+    Setting::new(
+        "spike_limit_percentage",
+        Kind::Int(0, 100),
+        "0",
+        "The spike limit as percentage of that memory.",
+    ),
     Setting::later("min_gc_interval_when_soft_limited", "there is no garbage collector here; remove the key"),
     Setting::later("min_gc_interval_when_hard_limited", "there is no garbage collector here; remove the key"),
 ];
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
     let mib = |key| section.count(key) as u64;
     let settings = MemoryLimitSettings {
         check_interval: section.duration("check_interval"),
@@ -51,7 +66,8 @@ fn read(section: &Section<'_>) -> Settings {
         return Settings::MemoryLimiter(settings);
     }
     // Where MiB and percentages are mixed, the memory of the machine decides when the engine starts.
-    let mixed = (settings.limit_mib > 0) != (settings.spike_limit_mib > 0) && settings.spike_limit_percentage > 0;
+    let mixed =
+        (settings.limit_mib > 0) != (settings.spike_limit_mib > 0) && settings.spike_limit_percentage > 0;
     if let Err(error) = MemoryLimiter::new(&settings, if mixed { u64::MAX } else { 1 << 40 }) {
         let key = if section.has("spike_limit_mib") { "spike_limit_mib" } else { "spike_limit_percentage" };
         section.error(key, error.to_string(), "a fifth of the limit is usual");

@@ -12,7 +12,7 @@ pub const RECEIVER: Component = Component {
     signals: &Signal::ALL,
     text: "Receives nothing: a pipeline that is not used yet.",
     settings: &[],
-    read: |_| Settings::Nop,
+    read: |_, _| Settings::Nop,
 };
 
 /// Exporter `nop`.
@@ -23,5 +23,5 @@ pub const EXPORTER: Component = Component {
     signals: &Signal::ALL,
     text: "Takes everything, counts it as delivered, and forgets it.",
     settings: &[],
-    read: |_| Settings::Nop,
+    read: |_, _| Settings::Nop,
 };

@@ -34,7 +34,12 @@ const TLS_LATER: &str = "TLS is not there yet; only `insecure: true` is";
 const AUTH_LATER: &str = "authenticators are not there yet; a static token can stand in `headers`";
 
 const TLS_ROWS: &[Setting] = &[
-    Setting::new("insecure", Kind::Bool, "false", "Whether to speak without TLS; must be true until TLS is there."),
+    Setting::new(
+        "insecure",
+        Kind::Bool,
+        "false",
+        "Whether to speak without TLS; must be true until TLS is there.",
+    ),
     Setting::later("insecure_skip_verify", TLS_LATER),
     Setting::later("ca_file", TLS_LATER),
     Setting::later("ca_pem", TLS_LATER),
@@ -72,15 +77,30 @@ const COMPRESSION_PARAMS: Setting = Setting::new(
 
 const KEEPALIVE: &[Setting] = &[
     Setting::new("time", Kind::Duration, "10s", "Ping a server that was silent for so long."),
-    Setting::new("timeout", Kind::Duration, "10s", "Close the connection if a ping is not answered for so long."),
-    Setting::new("permit_without_stream", Kind::Bool, "false", "Whether to ping without a request in flight too."),
+    Setting::new(
+        "timeout",
+        Kind::Duration,
+        "10s",
+        "Close the connection if a ping is not answered for so long.",
+    ),
+    Setting::new(
+        "permit_without_stream",
+        Kind::Bool,
+        "false",
+        "Whether to ping without a request in flight too.",
+    ),
 ];
 
 /// How long an attempt may take where the configuration sets no bound.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 const GRPC_ROWS: &[Setting] = &[
-    Setting::new("endpoint", Kind::Text, "", "Where to: `host:port`, or `http://host:port` for no TLS. Required."),
+    Setting::new(
+        "endpoint",
+        Kind::Text,
+        "",
+        "Where to: `host:port`, or `http://host:port` for no TLS. Required.",
+    ),
     TLS,
     HEADERS,
     COMPRESSION,
@@ -91,15 +111,26 @@ const GRPC_ROWS: &[Setting] = &[
     delivery::RETRY,
     Setting::later("auth", AUTH_LATER),
     Setting::later("authority", "the authority is always that of the endpoint"),
-    Setting::later("balancer_name", "connections go to the address that the endpoint's name resolves to first"),
+    Setting::later(
+        "balancer_name",
+        "connections go to the address that the endpoint's name resolves to first",
+    ),
     Setting::later("middlewares", "there are no middlewares"),
     Setting::later("read_buffer_size", "buffers of clients cannot be configured yet"),
-    Setting::later("wait_for_ready", "an attempt fails at once where nobody listens, and is repeated by `retry_on_failure`"),
+    Setting::later(
+        "wait_for_ready",
+        "an attempt fails at once where nobody listens, and is repeated by `retry_on_failure`",
+    ),
     Setting::later("write_buffer_size", "buffers of clients cannot be configured yet"),
 ];
 
 const HTTP_ROWS: &[Setting] = &[
-    Setting::new("endpoint", Kind::Text, "", "Base URL, to which `/v1/traces`, `/v1/logs`, … are added: `http://host:4318`."),
+    Setting::new(
+        "endpoint",
+        Kind::Text,
+        "",
+        "Base URL, to which `/v1/traces`, `/v1/logs`, … are added: `http://host:4318`.",
+    ),
     Setting::new("traces_endpoint", Kind::Text, "", "The whole URL for traces."),
     Setting::new("logs_endpoint", Kind::Text, "", "The whole URL for logs."),
     Setting::new("metrics_endpoint", Kind::Text, "", "The whole URL for metrics."),
@@ -140,7 +171,9 @@ pub struct OtlpExporterSettings {
 impl OtlpExporterSettings {
     /// Whether there is somewhere to send records of a signal.
     pub fn reaches(&self, signal: Signal) -> bool {
-        self.config.protocol == Protocol::Grpc || !self.config.endpoint.is_empty() || self.url(signal).is_some()
+        self.config.protocol == Protocol::Grpc
+            || !self.config.endpoint.is_empty()
+            || self.url(signal).is_some()
     }
 
     /// The whole URL for a signal, where one is configured.
@@ -164,23 +197,30 @@ impl OtlpExporterSettings {
     }
 }
 
-fn read_grpc(section: &Section<'_>) -> Settings {
-    let endpoint = section.text("endpoint");
+fn read_grpc(section: &Section<'_>, _: &[Signal]) -> Settings {
+    let endpoint = section.optional_text("endpoint");
     let insecure = section.table_or_empty("tls").bool("insecure");
-    if endpoint.is_empty() {
-        section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:4317`");
-    } else {
-        reachable(section, "endpoint", &endpoint, insecure);
+    match endpoint.as_deref() {
+        // Something else than text was told already.
+        None if section.has("endpoint") => {}
+        None | Some("") => {
+            section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:4317`");
+        }
+        Some(endpoint) => reachable(section, "endpoint", endpoint, insecure),
     }
+    let endpoint = endpoint.unwrap_or_default();
     let keepalive = section.table("keepalive").map(|keepalive| ClientKeepalive {
         time: keepalive.duration("time"),
         timeout: keepalive.duration("timeout"),
         permit_without_stream: keepalive.bool("permit_without_stream"),
     });
-    read_common(section, OtlpConfig { protocol: Protocol::Grpc, endpoint, insecure, keepalive, ..OtlpConfig::default() })
+    read_common(
+        section,
+        OtlpConfig { protocol: Protocol::Grpc, endpoint, insecure, keepalive, ..OtlpConfig::default() },
+    )
 }
 
-fn read_http(section: &Section<'_>) -> Settings {
+fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
     section.choice("encoding");
     let insecure = section.table_or_empty("tls").bool("insecure");
     let url = |key: &str| {
@@ -202,7 +242,9 @@ fn read_http(section: &Section<'_>) -> Settings {
         insecure,
         ..OtlpConfig::default()
     };
-    if !Signal::ALL.iter().any(|signal| section.has(&format!("{signal}_endpoint"))) && config.endpoint.is_empty() {
+    if !Signal::ALL.iter().any(|signal| section.has(&format!("{signal}_endpoint")))
+        && config.endpoint.is_empty()
+    {
         section.error("endpoint", "`endpoint` is missing", "such as `endpoint: http://localhost:4318`");
     }
     read_common(section, config)

@@ -23,7 +23,12 @@ pub const COMPONENT: Component = Component {
 };
 
 const ROWS: &[Setting] = &[
-    Setting::new("protocols", Kind::Table(PROTOCOLS), "", "The protocols to speak. At least one is required."),
+    Setting::new(
+        "protocols",
+        Kind::Table(PROTOCOLS),
+        "",
+        "The protocols to speak. At least one is required.",
+    ),
     Setting::new(
         "check",
         Kind::Choice(&["full", "framing"]),
@@ -44,12 +49,37 @@ const BUFFER: Kind = Kind::Int(0, 1 << 30);
 const GRPC: &[Setting] = &[
     Setting::new("endpoint", Kind::Address, "localhost:4317", "Where to listen; port 0 takes any free one."),
     Setting::new("transport", Kind::Choice(&["tcp"]), "tcp", "The network."),
-    Setting::new("max_recv_msg_size_mib", Kind::Int(0, 1024), "4", "MiB of the largest message; 0 is the default."),
-    Setting::new("max_concurrent_streams", Kind::Int(0, u32::MAX as i64), "256", "Requests of one connection at once; 0 is the default."),
-    Setting::new("read_buffer_size", BUFFER, "0", "Bytes of a connection's receive buffer; 0 lets the system choose."),
-    Setting::new("write_buffer_size", BUFFER, "0", "Bytes of a connection's send buffer; 0 lets the system choose."),
+    Setting::new(
+        "max_recv_msg_size_mib",
+        Kind::Int(0, 1024),
+        "4",
+        "MiB of the largest message; 0 is the default.",
+    ),
+    Setting::new(
+        "max_concurrent_streams",
+        Kind::Int(0, u32::MAX as i64),
+        "256",
+        "Requests of one connection at once; 0 is the default.",
+    ),
+    Setting::new(
+        "read_buffer_size",
+        BUFFER,
+        "0",
+        "Bytes of a connection's receive buffer; 0 lets the system choose.",
+    ),
+    Setting::new(
+        "write_buffer_size",
+        BUFFER,
+        "0",
+        "Bytes of a connection's send buffer; 0 lets the system choose.",
+    ),
     Setting::new("keepalive", Kind::Table(KEEPALIVE), "", "Pings, and when connections are closed."),
-    Setting::new("include_metadata", Kind::Bool, "false", "Whether request headers travel with the telemetry."),
+    Setting::new(
+        "include_metadata",
+        Kind::Bool,
+        "false",
+        "Whether request headers travel with the telemetry.",
+    ),
     Setting::later("auth", AUTH_LATER),
     Setting::later("dialer", "a listener does not dial; remove the key"),
     Setting::later("middlewares", "there are no middlewares"),
@@ -62,11 +92,26 @@ const KEEPALIVE: &[Setting] = &[
 ];
 
 const SERVER_PARAMETERS: &[Setting] = &[
-    Setting::new("max_connection_idle", Kind::Duration, "0s", "Close a connection after so long without requests; 0: never."),
+    Setting::new(
+        "max_connection_idle",
+        Kind::Duration,
+        "0s",
+        "Close a connection after so long without requests; 0: never.",
+    ),
     Setting::new("max_connection_age", Kind::Duration, "0s", "Close a connection at this age; 0: never."),
-    Setting::new("max_connection_age_grace", Kind::Duration, "0s", "What is in flight then may take so much longer; 0: for ever."),
+    Setting::new(
+        "max_connection_age_grace",
+        Kind::Duration,
+        "0s",
+        "What is in flight then may take so much longer; 0: for ever.",
+    ),
     Setting::new("time", Kind::Duration, "2h", "Ping a client that was silent for so long."),
-    Setting::new("timeout", Kind::Duration, "20s", "Close the connection if a ping is not answered for so long."),
+    Setting::new(
+        "timeout",
+        Kind::Duration,
+        "20s",
+        "Close the connection if a ping is not answered for so long.",
+    ),
 ];
 
 const HTTP: &[Setting] = &[
@@ -76,10 +121,25 @@ const HTTP: &[Setting] = &[
     Setting::new("logs_url_path", Kind::Text, "/v1/logs", "The path for logs."),
     Setting::new("metrics_url_path", Kind::Text, "/v1/metrics", "The path for metrics."),
     Setting::new("profiles_url_path", Kind::Text, "/v1development/profiles", "The path for profiles."),
-    Setting::new("max_request_body_size", Kind::Int(0, 1 << 30), "20971520", "Bytes of the largest body; 0 is the default."),
-    Setting::new("include_metadata", Kind::Bool, "false", "Whether request headers travel with the telemetry."),
+    Setting::new(
+        "max_request_body_size",
+        Kind::Int(0, 1 << 30),
+        "20971520",
+        "Bytes of the largest body; 0 is the default.",
+    ),
+    Setting::new(
+        "include_metadata",
+        Kind::Bool,
+        "false",
+        "Whether request headers travel with the telemetry.",
+    ),
     Setting::new("read_header_timeout", Kind::Duration, "1m", "How long the headers of a request may take."),
-    Setting::new("idle_timeout", Kind::Duration, "1m", "Close a connection after so long without requests; 0: never."),
+    Setting::new(
+        "idle_timeout",
+        Kind::Duration,
+        "1m",
+        "Close a connection after so long without requests; 0: never.",
+    ),
     Setting::later("auth", AUTH_LATER),
     Setting::later("compression_algorithms", "gzip, zstd and none are always taken; remove the key"),
     Setting::later("cors", "requests from browsers are not there yet"),
@@ -91,7 +151,7 @@ const HTTP: &[Setting] = &[
     Setting::later("write_timeout", "responses are small; remove the key"),
 ];
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
     let protocols = section.table_or_empty("protocols");
     let grpc = protocols.table("grpc").map(|section| read_grpc(&section));
     let http = protocols.table("http").map(|section| read_http(&section));
@@ -100,7 +160,7 @@ fn read(section: &Section<'_>) -> Settings {
         section.error("protocols", "no protocol is named", help);
     }
     let check = if section.choice("check") == "framing" { Check::Framing } else { Check::Full };
-    Settings::OtlpReceiver(ReceiverSettings { grpc, http, check, ..ReceiverSettings::default() })
+    Settings::OtlpReceiver(Box::new(ReceiverSettings { grpc, http, check, ..ReceiverSettings::default() }))
 }
 
 fn read_grpc(section: &Section<'_>) -> GrpcSettings {
@@ -111,7 +171,10 @@ fn read_grpc(section: &Section<'_>) -> GrpcSettings {
     let buffer = |key| Some(section.count(key)).filter(|bytes| *bytes > 0);
     GrpcSettings {
         endpoint: endpoint(section),
-        max_recv_msg_size_mib: nonzero(section.count("max_recv_msg_size_mib"), defaults.max_recv_msg_size_mib),
+        max_recv_msg_size_mib: nonzero(
+            section.count("max_recv_msg_size_mib"),
+            defaults.max_recv_msg_size_mib,
+        ),
         max_concurrent_streams: nonzero(
             section.count("max_concurrent_streams"),
             defaults.max_concurrent_streams as usize,
@@ -136,7 +199,11 @@ fn read_http(section: &Section<'_>) -> HttpSettings {
         let key = format!("{signal}_url_path");
         let text = section.text(&key);
         if !text.is_empty() && !text.starts_with('/') {
-            section.error(&key, format!("the path `{text}` does not begin with a slash"), format!("write `/{text}`"));
+            section.error(
+                &key,
+                format!("the path `{text}` does not begin with a slash"),
+                format!("write `/{text}`"),
+            );
         }
         text
     };
@@ -147,7 +214,10 @@ fn read_http(section: &Section<'_>) -> HttpSettings {
         logs_url_path: path(Signal::Logs),
         metrics_url_path: path(Signal::Metrics),
         profiles_url_path: path(Signal::Profiles),
-        max_request_body_size: nonzero(section.count("max_request_body_size"), defaults.max_request_body_size),
+        max_request_body_size: nonzero(
+            section.count("max_request_body_size"),
+            defaults.max_request_body_size,
+        ),
         include_metadata: section.bool("include_metadata"),
         read_header_timeout: section.duration("read_header_timeout"),
         idle_timeout: Some(section.duration("idle_timeout")).filter(|timeout| !timeout.is_zero()),

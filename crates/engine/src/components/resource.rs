@@ -1,6 +1,7 @@
 //! `resource`: attributes of resources changed.
 
 use operators::edit::ResourceSettings;
+
 use otlp::Signal;
 
 use super::{
@@ -14,18 +15,22 @@ pub const COMPONENT: Component = Component {
     name: "resource",
     aliases: &[],
     class: Class::Processor,
-    signals: &[Signal::Traces, Signal::Logs, Signal::Metrics],
+    signals: edits::SIGNALS,
     text: "Changes the attributes of resources.",
     settings: ROWS,
     read,
 };
 
-const ROWS: &[Setting] =
-    &[Setting::new("attributes", Kind::Tables(edits::ACTION), "", "The actions, in order. At least one is required.")];
+const ROWS: &[Setting] = &[Setting::new(
+    "attributes",
+    Kind::Tables(edits::ACTION),
+    "",
+    "The actions, in order. At least one is required.",
+)];
 
-fn read(section: &Section<'_>) -> Settings {
+fn read(section: &Section<'_>, signals: &[Signal]) -> Settings {
     let attributes = section.tables("attributes").iter().map(edits::read_action).collect();
     let settings = EditSettings::Resource(ResourceSettings { attributes });
-    edits::validate(section, &settings, COMPONENT.signals);
+    edits::validate(section, &settings, signals);
     Settings::Edit(settings)
 }

@@ -16,8 +16,9 @@ fn every_component_reads_only_rows_that_it_has() {
             let node = yaml::parse(text, &mut syntax);
             assert!(!syntax.has_errors(), "{}: {text}\n{syntax:?}", component.name);
             let problems = RefCell::new(Diagnostics::default());
-            let section = Section::open(node.as_ref(), component.settings, component.name, Place::default(), &problems);
-            (component.read)(&section);
+            let section =
+                Section::open(node.as_ref(), component.settings, component.name, Place::default(), &problems);
+            (component.read)(&section, component.signals);
             let unknown = problems.into_inner().iter().find(|p| p.message.contains("unknown key")).cloned();
             assert_eq!(unknown, None, "{}: {text}", component.name);
         }
@@ -39,7 +40,8 @@ fn full(rows: &[Setting], indent: usize) -> String {
         Kind::TextMap => format!("{pad}{}: {{x: y}}\n", row.key),
         Kind::TextList => format!("{pad}{}: ['x']\n", row.key),
         Kind::Table(inner) => format!("{pad}{}:\n{}", row.key, full(inner, indent + 2)),
-        Kind::Tables(inner) => format!("{pad}{}:\n{pad}- x_: 1\n{}", row.key, full(inner, indent + 2)).replace(&format!("{pad}- x_: 1\n{pad}  "), &format!("{pad}- ")),
+        Kind::Tables(inner) => format!("{pad}{}:\n{pad}- x_: 1\n{}", row.key, full(inner, indent + 2))
+            .replace(&format!("{pad}- x_: 1\n{pad}  "), &format!("{pad}- ")),
     };
     rows.iter().map(line).collect()
 }
@@ -71,14 +73,17 @@ fn every_row_is_documented_once_and_its_default_can_be_read() {
 #[test]
 fn types_and_aliases_are_unique_in_their_class() {
     for class in Class::ALL {
-        let names: Vec<&str> = of(class).flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied())).collect();
+        let names: Vec<&str> =
+            of(class).flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied())).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     }
 }
 
 #[test]
 fn names_of_components_are_read_as_the_collector_does() {
-    for (text, kind, name) in [("otlp", "otlp", ""), ("otlp/2", "otlp", "2"), (" a_1 / b c ", "a_1", "b c"), ("x/a/b", "x", "a/b")] {
+    for (text, kind, name) in
+        [("otlp", "otlp", ""), ("otlp/2", "otlp", "2"), (" a_1 / b c ", "a_1", "b c"), ("x/a/b", "x", "a/b")]
+    {
         let id = Id::parse(text).unwrap();
         assert_eq!((id.kind.as_str(), id.name.as_str()), (kind, name), "{text}");
     }

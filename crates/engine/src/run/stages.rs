@@ -30,7 +30,13 @@ pub(super) fn step(stage: &Stage, plan: &Plan, ledger: &Ledger, health: &Health)
             Box::new(move || checked(edits::fused(signal, &settings).map(|plan| Box::new(plan) as _)))
         }
     };
-    Step::Stage(pipeline::Stage::new(&format!("{}:{}", plan.name, stage.name()), signal, make, ledger, health))
+    Step::Stage(pipeline::Stage::new(
+        &format!("{}:{}", plan.name, stage.name()),
+        signal,
+        make,
+        ledger,
+        health,
+    ))
 }
 
 /// An operator whose settings were found right when the file was checked.

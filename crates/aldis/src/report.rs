@@ -1,0 +1,152 @@
+//! What became of all telemetry, as a table and as JSON.
+
+use std::fmt::Write;
+
+use connect::otlp::Code;
+use engine::DrainReport;
+use otlp::Signal;
+use pipeline::stats::Named;
+use serde_json::{Map, Value, json};
+
+/// The loss identity of every part of a graph, in records.
+pub(crate) fn as_table(report: &DrainReport, color: bool) -> String {
+    let (bold, off) = if color { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{bold}records{off}");
+    for (name, counts) in &report.receivers {
+        for (signal, counts) in
+            Signal::ALL.iter().zip(&counts.signals).filter(|(_, counts)| counts.requests_offered > 0)
+        {
+            let refused = codes(|code| counts.records_refused(code));
+            let _ = writeln!(
+                out,
+                "  receiver {name} {signal}: offered {} = admitted {} + refused {}",
+                counts.records_offered,
+                counts.records_admitted,
+                sum(&refused)
+            );
+        }
+    }
+    for row in &report.stats.inlets {
+        let _ = writeln!(
+            out,
+            "  pipeline {}: offered {} = admitted {} + refused {}",
+            row.name,
+            row.offered,
+            row.admitted,
+            sum(&row.refused)
+        );
+    }
+    for row in &report.stats.stages {
+        let _ = writeln!(
+            out,
+            "  stage {} {}: in {} + made {} = out {} + removed {} + dropped {} + held {}",
+            row.name,
+            row.signal,
+            row.entered,
+            row.made,
+            row.out,
+            sum(&row.removed),
+            sum(&row.dropped),
+            row.held
+        );
+    }
+    for row in &report.stats.exporters {
+        let _ = writeln!(
+            out,
+            "  exporter {} {}: enqueued {} = delivered {} + rejected {} + dropped {} + queued {} + in flight {}{}",
+            row.name,
+            row.signal,
+            row.enqueued,
+            row.delivered,
+            sum(&row.rejected),
+            sum(&row.dropped),
+            row.queued,
+            row.in_flight,
+            if row.maybe_duplicate > 0 {
+                format!("; maybe twice {}", row.maybe_duplicate)
+            } else {
+                String::new()
+            }
+        );
+    }
+    if let Err(violation) = report.stats.check() {
+        let _ = writeln!(out, "  {bold}{violation}{off}");
+    }
+    out
+}
+
+/// The same as JSON.
+pub(crate) fn as_json(report: &DrainReport) -> Value {
+    let receivers = report.receivers.iter().flat_map(|(name, counts)| {
+        let signals =
+            Signal::ALL.iter().zip(&counts.signals).filter(|(_, counts)| counts.requests_offered > 0);
+        signals.map(move |(signal, counts)| {
+            json!({
+                "name": name,
+                "signal": signal.name(),
+                "requests_offered": counts.requests_offered,
+                "requests_admitted": counts.requests_admitted,
+                "requests_refused": named(&codes(|code| counts.requests_refused(code))),
+                "offered": counts.records_offered,
+                "admitted": counts.records_admitted,
+                "refused": named(&codes(|code| counts.records_refused(code))),
+                "bytes_received": counts.bytes_received,
+                "bytes_decompressed": counts.bytes_decompressed,
+            })
+        })
+    });
+    let pipelines = report.stats.inlets.iter().map(|row| {
+        json!({
+            "name": &*row.name, "signal": row.signal.name(), "offered": row.offered, "admitted": row.admitted,
+            "refused": named(&row.refused),
+        })
+    });
+    let stages = report.stats.stages.iter().map(|row| {
+        json!({
+            "name": &*row.name, "signal": row.signal.name(), "in": row.entered, "made": row.made, "out": row.out,
+            "removed": named(&row.removed), "dropped": named(&row.dropped), "held": row.held, "panics": row.panics,
+        })
+    });
+    let exporters = report.stats.exporters.iter().map(|row| {
+        json!({
+            "name": &*row.name, "signal": row.signal.name(), "refused": row.refused, "enqueued": row.enqueued,
+            "delivered": row.delivered, "rejected": named(&row.rejected), "dropped": named(&row.dropped),
+            "queued": row.queued, "in_flight": row.in_flight, "maybe_duplicate": row.maybe_duplicate,
+        })
+    });
+    json!({
+        "receivers": receivers.collect::<Vec<_>>(),
+        "pipelines": pipelines.collect::<Vec<_>>(),
+        "stages": stages.collect::<Vec<_>>(),
+        "exporters": exporters.collect::<Vec<_>>(),
+        "unresolved": report.stats.unresolved,
+        "violation": report.stats.check().err().map(|violation| violation.to_string()),
+    })
+}
+
+/// What did not leave, as JSON.
+pub(crate) fn undelivered(report: &DrainReport) -> Value {
+    let left = report.undelivered.iter().flat_map(|undelivered| {
+        let row = |(signal, records): &(Signal, u64)| {
+            json!({"exporter": undelivered.exporter, "signal": signal.name(), "records": records})
+        };
+        undelivered.left.iter().map(row)
+    });
+    left.collect()
+}
+
+fn codes(of: impl Fn(Code) -> u64) -> Named {
+    let all = Code::ALL.iter().map(|code| (code.name().into(), of(*code)));
+    all.filter(|(_, n)| *n > 0).collect()
+}
+
+fn sum(counts: &Named) -> u64 {
+    counts.iter().map(|(_, n)| n).sum()
+}
+
+fn named(counts: &Named) -> Value {
+    let all: Map<String, Value> = counts.iter().map(|(name, n)| (name.to_string(), json!(n))).collect();
+    Value::Object(all)
+}
