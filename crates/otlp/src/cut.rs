@@ -143,10 +143,9 @@ impl<'a> Cutter<'a> {
     }
 
     fn metrics_of(&self, scope: u32) -> impl Members + use<'a> {
-        let metrics = &self.index.metrics;
-        let first = metrics.partition_point(|metric| metric.scope < scope);
-        let count = metrics[first..].partition_point(|metric| metric.scope == scope);
-        metrics[first..first + count].iter().map(|metric| (metric.start, metric.body.end))
+        let numbers = self.metric_numbers_of(scope);
+        let metrics = &self.index.metrics[numbers.start as usize..numbers.end as usize];
+        metrics.iter().map(|metric| (metric.start, metric.body.end))
     }
 
     fn fields_of(&self, first: u32, count: u32) -> impl Members + use<'a> {
@@ -157,7 +156,7 @@ impl<'a> Cutter<'a> {
 
     /// Appends the records of `pieces` with everything around them. Pieces are in wire order, at least one.
     pub(crate) fn write(&self, mut pieces: &[Piece], draft: &mut Draft) {
-        self.copy_around(self.request(), self.around_request(), self.resources(), Range32::default(), draft);
+        self.copy_around_resources(draft);
         while let Some(piece) = pieces.first() {
             let resource = self.resource_of(piece);
             let count = pieces.partition_point(|piece| self.resource_of(piece) <= resource);
@@ -165,6 +164,61 @@ impl<'a> Cutter<'a> {
             self.write_resource(resource, group, draft);
             pieces = rest;
         }
+    }
+
+    /// Copies what of the request is in no resource.
+    pub(crate) fn copy_around_resources(&self, draft: &mut Draft) {
+        self.copy_around(self.request(), self.around_request(), self.resources(), Range32::default(), draft);
+    }
+
+    /// Copies what of a resource is in no scope; returns where the body of its `Resource` has gone.
+    pub(crate) fn copy_around_scopes(&self, resource: u32, draft: &mut Draft) -> Range32 {
+        let entry = &self.index.resources[resource as usize];
+        let around = self.around_scopes(resource);
+        self.copy_around(entry.body, around, self.scopes_of(resource), entry.resource, draft)
+    }
+
+    /// Copies what of a scope is in no record or metric; returns where the body of its `InstrumentationScope` has gone.
+    pub(crate) fn copy_around_members(&self, scope: u32, draft: &mut Draft) -> Range32 {
+        self.copy_around_known(scope, self.around_members(scope), draft)
+    }
+
+    /// Copies what of a metric is not in its data.
+    pub(crate) fn copy_around_data(&self, metric: u32, draft: &mut Draft) {
+        let entry = &self.index.metrics[metric as usize];
+        let around = entry.body.len() as u32 - (entry.data.end - entry.data_start);
+        let data = std::iter::once((entry.data_start, entry.data.end));
+        self.copy_around(entry.body, around, data, Range32::default(), draft);
+    }
+
+    /// Copies what of a metric's data is in no point.
+    pub(crate) fn copy_around_points(&self, metric: u32, draft: &mut Draft) {
+        let entry = &self.index.metrics[metric as usize];
+        let points = self.fields_of(entry.first_record, entry.records);
+        self.copy_around(entry.data, self.around_points(metric).1, points, Range32::default(), draft);
+    }
+
+    /// What of a resource is in no scope.
+    pub(crate) fn gaps_of_resource(&self, resource: u32) -> Vec<Range32> {
+        gaps(self.index.resources[resource as usize].body, self.scopes_of(resource)).collect()
+    }
+
+    /// What of a scope is in no record or metric.
+    pub(crate) fn gaps_of_scope(&self, scope: u32) -> Vec<Range32> {
+        let entry = &self.index.scopes[scope as usize];
+        if self.is_metrics() {
+            gaps(entry.body, self.metrics_of(scope)).collect()
+        } else {
+            gaps(entry.body, self.fields_of(entry.first_record, entry.records)).collect()
+        }
+    }
+
+    /// Numbers of the metrics of a scope: they lie behind one another.
+    pub(crate) fn metric_numbers_of(&self, scope: u32) -> std::ops::Range<u32> {
+        let metrics = &self.index.metrics;
+        let first = metrics.partition_point(|metric| metric.scope < scope);
+        let count = metrics[first..].partition_point(|metric| metric.scope == scope);
+        first as u32..(first + count) as u32
     }
 
     pub(crate) fn resource_of(&self, piece: &Piece) -> u32 {
@@ -200,12 +254,7 @@ impl<'a> Cutter<'a> {
         put::open(len_tag(2), scope_len(pieces), &mut draft.out);
         let body_start = draft.position();
         let around = pieces.first().map_or(0, |piece| piece.around.scope);
-        let head = if self.is_metrics() {
-            self.copy_around(entry.body, around, self.metrics_of(scope), entry.scope, draft)
-        } else {
-            let records = self.fields_of(entry.first_record, entry.records);
-            self.copy_around(entry.body, around, records, entry.scope, draft)
-        };
+        let head = self.copy_around_known(scope, around, draft);
         let (number, first_record) = (draft.counts.scopes, draft.counts.records);
         for piece in pieces {
             match piece.metric {
@@ -248,6 +297,17 @@ impl<'a> Cutter<'a> {
             first_record,
             records: draft.counts.records - first_record,
         });
+    }
+
+    /// The same, with the number of bytes known.
+    fn copy_around_known(&self, scope: u32, around: u32, draft: &mut Draft) -> Range32 {
+        let entry = &self.index.scopes[scope as usize];
+        if self.is_metrics() {
+            self.copy_around(entry.body, around, self.metrics_of(scope), entry.scope, draft)
+        } else {
+            let records = self.fields_of(entry.first_record, entry.records);
+            self.copy_around(entry.body, around, records, entry.scope, draft)
+        }
     }
 
     /// Copies what of `body` is not in `members`: `around` bytes. Returns where `head`, a range inside them, has gone.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::index::{AttributeAt, MetricEntry, RecordAt, ResourceEntry, ScopeEntry};
+use crate::bitmap::Bitmap;
+use crate::index::{AttributeAt, MetricEntry, Range32, RecordAt, ResourceEntry, ScopeEntry};
+use crate::put;
 use crate::{Batch, Check, Counts, Depth, Index, Signal};
 
 /// A request being written from checked ones.
@@ -115,26 +117,123 @@ impl Draft {
             let (start, end) = (from.first[first], from.first[last]);
             let base = (to.at.len() as u32).wrapping_sub(start);
             to.first.extend(from.first[first..last].iter().map(|first| first.wrapping_add(base)));
-            to.at.extend(from.at[start as usize..end as usize].iter().map(|at| AttributeAt {
-                field: at.field.moved(by),
-                key: at.key.moved(by),
-                value: at.value.moved(by),
-            }));
+            to.at.extend(from.at[start as usize..end as usize].iter().map(|at| at.moved(by)));
         }
     }
 
-    /// Adds one record at a new place; its attributes are added by the caller.
+    /// Begins a record that is copied on its own: its attributes come next, then [`Draft::push_at`]. The other columns come with
+    /// [`Draft::push_columns_of`], but for the metric.
     #[inline]
-    pub(crate) fn push_record_at(&mut self, from: &Index, record: usize, at: RecordAt) {
+    pub(crate) fn begin_record(&mut self) {
+        if self.depth == Depth::Attributes {
+            self.index.attributes.first.push(self.index.attributes.at.len() as u32);
+        }
+    }
+
+    /// Adds an attribute of the current record.
+    #[inline]
+    pub(crate) fn push_attribute(&mut self, at: AttributeAt) {
+        if self.depth == Depth::Attributes {
+            self.index.attributes.at.push(at);
+        }
+    }
+
+    /// Adds the attributes of record `i` of `from`, which lie now `by` bytes further.
+    #[inline]
+    pub(crate) fn push_attributes(&mut self, from: &Index, i: usize, by: u32) {
+        if self.depth == Depth::Attributes {
+            let range = from.attributes.first[i] as usize..from.attributes.first[i + 1] as usize;
+            self.index.attributes.at.extend(from.attributes.at[range].iter().map(|at| at.moved(by)));
+        }
+    }
+
+    /// Ends a record: this is where it is.
+    #[inline]
+    pub(crate) fn push_at(&mut self, at: RecordAt) {
         self.counts.records += 1;
+        if self.depth != Depth::Counts {
+            self.index.records.at.push(at);
+            if self.signal == Signal::Metrics {
+                self.index.records.metric.push(self.index.metrics.len() as u32);
+            }
+        }
+    }
+
+    /// Adds what the columns of `batch` say of its kept records besides where they are.
+    pub(crate) fn push_columns_of(&mut self, batch: &Batch) {
         if self.depth == Depth::Counts {
             return;
         }
-        let metric = self.index.metrics.len() as u32;
-        self.index.records.at.push(at);
-        self.push_columns(from, record, record + 1, metric);
-        if self.depth == Depth::Attributes {
-            self.index.attributes.first.push(self.index.attributes.at.len() as u32);
+        let (to, from) = (&mut self.index.records, &batch.index().records);
+        let keep = batch.keep();
+        extend_kept(&mut to.trace_id, &from.trace_id, keep);
+        extend_kept(&mut to.span_id, &from.span_id, keep);
+        extend_kept(&mut to.time_ns, &from.time_ns, keep);
+        extend_kept(&mut to.end_ns, &from.end_ns, keep);
+        extend_kept(&mut to.kind, &from.kind, keep);
+        extend_kept(&mut to.status, &from.status, keep);
+    }
+
+    /// Opens a message whose length is not known: about `expected` bytes, room is left for an eighth more.
+    ///
+    /// [`Draft::close`] writes the length into the room that was left. A shorter one is padded to it, which every protobuf
+    /// reader accepts; for a longer one (rare) the message moves.
+    pub(crate) fn open(&mut self, tag: u8, expected: usize) -> Level {
+        let start = self.position();
+        let width = put::varint_len((expected + expected / 8) as u64);
+        self.out.push(tag);
+        self.out.resize(self.out.len() + width, 0);
+        let index = &self.index;
+        Level {
+            start,
+            body: self.position(),
+            scopes: index.scopes.len(),
+            metrics: index.metrics.len(),
+            records: index.records.at.len(),
+            attributes: index.attributes.at.len(),
+        }
+    }
+
+    /// Writes the length of a message. Returns by how many bytes its body had to move, which has been added to everything in the index that
+    /// was pushed since.
+    pub(crate) fn close(&mut self, level: &Level) -> u32 {
+        let (start, body) = (level.start as usize + 1, level.body as usize);
+        let len = self.out.len() - body;
+        let shift = put::varint_len(len as u64).saturating_sub(body - start);
+        if shift > 0 {
+            let end = self.out.len();
+            self.out.resize(end + shift, 0);
+            self.out.copy_within(body..end, body + shift);
+            self.move_index(level, shift as u32);
+        }
+        put::padded_varint(len as u64, &mut self.out[start..body + shift]);
+        shift as u32
+    }
+
+    /// The body of a message that is closed and moved by `shift`.
+    pub(crate) fn body_of(&self, level: &Level, shift: u32) -> Range32 {
+        Range32 { start: level.body + shift, end: self.position() }
+    }
+
+    fn move_index(&mut self, level: &Level, by: u32) {
+        let index = &mut self.index;
+        for entry in &mut index.scopes[level.scopes..] {
+            entry.start += by;
+            entry.body = entry.body.moved(by);
+            entry.scope = entry.scope.moved(by);
+        }
+        for entry in &mut index.metrics[level.metrics..] {
+            entry.start += by;
+            entry.body = entry.body.moved(by);
+            entry.data_start += by;
+            entry.data = entry.data.moved(by);
+        }
+        for entry in &mut index.records.at[level.records..] {
+            entry.start += by;
+            entry.body = entry.body.moved(by);
+        }
+        for entry in &mut index.attributes.at[level.attributes..] {
+            *entry = entry.moved(by);
         }
     }
 
@@ -216,6 +315,29 @@ impl Draft {
         }
         let bytes = Bytes::from(self.out);
         Batch::from_parts(self.signal, bytes, Arc::new(self.index), self.counts, Check::Full, self.depth)
+    }
+}
+
+/// A message that is being written.
+#[derive(Debug)]
+pub(crate) struct Level {
+    /// Offset of its tag.
+    pub(crate) start: u32,
+    /// Offset of its body.
+    body: u32,
+    /// What the index held when it was opened.
+    scopes: usize,
+    metrics: usize,
+    records: usize,
+    attributes: usize,
+}
+
+fn extend_kept<T: Copy>(to: &mut Vec<T>, from: &[T], keep: Option<&Bitmap>) {
+    match keep {
+        None => to.extend_from_slice(from),
+        Some(keep) => {
+            to.extend(from.iter().enumerate().filter(|(i, _)| keep.contains(*i)).map(|(_, value)| *value))
+        }
     }
 }
 

@@ -20,7 +20,7 @@
 //! })?;
 //! let batch = builder.finish();
 //!
-//! let program = Program::new(vec![
+//! let program = Program::new(&[
 //!     Rule::new(Target::Record, Action::Delete(Keys::One("user.email".into()))),
 //!     Rule::new(Target::Record, Action::Insert("env".into(), Source::Value(AttributeValue::String("prod".into())))),
 //! ]);
@@ -29,8 +29,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod forward;
+mod list;
+mod plan;
+mod value;
+
 use std::fmt;
 use std::sync::Arc;
+
+use forward::forward;
+use plan::Plan;
 
 use crate::{AttributeValue, Batch, Depth};
 
@@ -210,20 +218,26 @@ impl fmt::Display for EditError {
 impl std::error::Error for EditError {}
 
 /// Rules made ready to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
-    rules: Vec<Rule>,
+    plan: Plan,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({} rules)", self.plan.steps.len())
+    }
 }
 
 impl Program {
     /// Prepares rules, which are run in this order. Those of several stages behind one another can be fused by concatenation.
-    pub fn new(rules: Vec<Rule>) -> Self {
-        Program { rules }
+    pub fn new(rules: &[Rule]) -> Self {
+        Program { plan: Plan::new(rules) }
     }
 
     /// How deep the index of a batch should be for the fastest run. A shallower one works too.
     pub fn depth(&self) -> Depth {
-        todo!("contract stub")
+        Depth::Records
     }
 
     /// The batch with every rule applied, at the depth of the given one, or the very same batch where there is nothing to do: no
@@ -232,8 +246,7 @@ impl Program {
     ///
     /// # Errors
     /// If the batch cannot be edited.
-    pub fn apply(&self, _batch: &Batch, _inputs: Inputs<'_>) -> Result<Batch, EditError> {
-        let _ = &self.rules;
-        todo!("contract stub")
+    pub fn apply(&self, batch: &Batch, inputs: Inputs<'_>) -> Result<Batch, EditError> {
+        forward(&self.plan, batch, inputs)
     }
 }

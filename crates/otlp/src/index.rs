@@ -151,6 +151,14 @@ pub struct AttributeAt {
     pub value: Range32,
 }
 
+impl AttributeAt {
+    /// The same attribute after it moved `by` bytes (wrapping).
+    #[inline]
+    pub(crate) fn moved(self, by: u32) -> Self {
+        AttributeAt { field: self.field.moved(by), key: self.key.moved(by), value: self.value.moved(by) }
+    }
+}
+
 /// Where the attributes of records are. Record `i` owns the entries `first[i] .. first[i + 1]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributeColumns {

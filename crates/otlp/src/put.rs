@@ -59,6 +59,15 @@ fn long_varint(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[..=len]);
 }
 
+/// Fills `to` with a varint: longer than it has to be where there is more room, which readers accept. There must be room enough.
+pub(crate) fn padded_varint(value: u64, to: &mut [u8]) {
+    let last = to.len() - 1;
+    for (i, byte) in to.iter_mut().enumerate() {
+        let more = if i < last { 0x80 } else { 0 };
+        *byte = (value >> (7 * i)) as u8 & 0x7f | more;
+    }
+}
+
 /// Appends a tag and a length; the body follows.
 #[inline]
 pub(crate) fn open(tag: u8, len: usize, out: &mut Vec<u8>) {
