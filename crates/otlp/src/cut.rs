@@ -249,7 +249,6 @@ impl<'a> Cutter<'a> {
     }
 
     fn write_scope(&self, resource: u32, scope: u32, pieces: &[Piece], draft: &mut Draft) {
-        let entry = &self.index.scopes[scope as usize];
         let start = draft.position();
         put::open(len_tag(2), scope_len(pieces), &mut draft.out);
         let body_start = draft.position();

@@ -20,7 +20,7 @@
 //! })?;
 //! let batch = builder.finish();
 //!
-//! let program = Program::new(&[
+//! let program = Program::new(vec![
 //!     Rule::new(Target::Record, Action::Delete(Keys::One("user.email".into()))),
 //!     Rule::new(Target::Record, Action::Insert("env".into(), Source::Value(AttributeValue::String("prod".into())))),
 //! ]);
@@ -231,7 +231,7 @@ impl fmt::Debug for Program {
 
 impl Program {
     /// Prepares rules, which are run in this order. Those of several stages behind one another can be fused by concatenation.
-    pub fn new(rules: &[Rule]) -> Self {
+    pub fn new(rules: Vec<Rule>) -> Self {
         Program { plan: Plan::new(rules) }
     }
 

@@ -45,10 +45,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(rules: &[Rule]) -> Self {
+    pub(super) fn new(rules: Vec<Rule>) -> Self {
         let mut plan = Plan::default();
         for rule in rules {
-            let op = plan.op(&rule.action);
+            let op = plan.op(rule.action);
             plan.steps.push(Step { target: rule.target, only: rule.only, op });
         }
         plan
@@ -58,18 +58,18 @@ impl Plan {
         self.steps.iter().any(|step| step.target == target)
     }
 
-    fn op(&mut self, action: &Action) -> Op {
+    fn op(&mut self, action: Action) -> Op {
         match action {
-            Action::Insert(key, source) => self.put(key, source, true, false),
-            Action::Update(key, source) => self.put(key, source, false, true),
-            Action::Upsert(key, source) => self.put(key, source, true, true),
-            Action::Delete(Keys::One(key)) => Op::DeleteOne(self.text(key)),
-            Action::Delete(Keys::Matching(matches)) => Op::DeleteMatching(Arc::clone(matches)),
-            Action::Hash(Keys::One(key)) => Op::HashOne(self.text(key)),
-            Action::Hash(Keys::Matching(matches)) => Op::HashMatching(Arc::clone(matches)),
-            Action::Extract(key, extractor) => Op::Extract(self.text(key), Arc::clone(extractor)),
-            Action::Convert(key, to) => Op::Convert(self.text(key), *to),
-            Action::Rename(from, to) => Op::Rename(self.text(from), self.text(to)),
+            Action::Insert(key, source) => self.put(&key, &source, true, false),
+            Action::Update(key, source) => self.put(&key, &source, false, true),
+            Action::Upsert(key, source) => self.put(&key, &source, true, true),
+            Action::Delete(Keys::One(key)) => Op::DeleteOne(self.text(&key)),
+            Action::Delete(Keys::Matching(matches)) => Op::DeleteMatching(matches),
+            Action::Hash(Keys::One(key)) => Op::HashOne(self.text(&key)),
+            Action::Hash(Keys::Matching(matches)) => Op::HashMatching(matches),
+            Action::Extract(key, extractor) => Op::Extract(self.text(&key), extractor),
+            Action::Convert(key, to) => Op::Convert(self.text(&key), to),
+            Action::Rename(from, to) => Op::Rename(self.text(&from), self.text(&to)),
         }
     }
 

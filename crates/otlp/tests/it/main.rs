@@ -2,6 +2,9 @@
 
 mod agreement;
 mod compare;
+mod cuts;
+mod edits;
 mod entropy;
 mod hipstershop;
+mod oracle;
 mod rewire;
