@@ -37,6 +37,10 @@ pub const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait that we believe a far side that asks for one.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// Bytes of a refused HTTP/1.1 body that are read and forgotten, where the largest body taken is smaller: a sender that
+/// is still writing when we close never sees the answer.
+pub const MAX_DISCARDED_BYTES: usize = 1 << 20;
+
 /// Bytes of a response body that an exporter reads; a longer one is cut off and judged by its status alone.
 pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
 

@@ -21,12 +21,15 @@ mod grpc;
 mod http;
 mod http_channel;
 mod intake;
+pub mod load;
 mod message;
 pub mod receiver;
 pub mod refusal;
 mod reply;
 mod route;
 pub mod settings;
+pub mod sink;
+mod stamp;
 pub mod stats;
 
 pub use exporter::{OtlpConfig, OtlpExporter, Protocol};

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     body::{AnswerBody, ReadError, next_data, read_announced, read_growing},
     codec,
-    limits::OVERLOAD_RETRY_AFTER,
+    limits::{MAX_DISCARDED_BYTES, OVERLOAD_RETRY_AFTER},
 };
 
 pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
@@ -75,7 +75,7 @@ where
         let whole = whole(&mut body, max, &mut held).await;
         if may_close && matches!(whole, Err(Refusal::Overloaded { .. } | Refusal::TooLarge { .. })) {
             // HTTP/1.1 can only say so by closing while the sender still writes; the answer would be lost.
-            discard(&mut body, max).await;
+            discard(&mut body, max.max(MAX_DISCARDED_BYTES)).await;
         }
         whole
     });

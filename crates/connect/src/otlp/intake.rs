@@ -132,7 +132,6 @@ impl Desk {
             shares: vec![share],
             maybe_delivered: false,
             charges: std::mem::take(&mut held.charges),
-            ..Context::default()
         };
         port.inlet.offer(Item { batch, context }, received_ns);
         Ok(Some(receipt))

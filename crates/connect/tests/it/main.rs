@@ -1,7 +1,8 @@
 //! Real sockets on the loopback interface.
 
 mod codecs;
-mod overload;
+mod hostile;
+mod measure;
 mod round_trip;
 mod rows;
 mod side;

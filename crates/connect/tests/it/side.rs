@@ -27,17 +27,20 @@ use pipeline::{Budget, Inlet, Item, Outcome, Shards, Share};
 use prost::Message;
 use tokio::net::TcpStream;
 
+/// Metadata of one item.
+type Headers = Option<Arc<[(String, String)]>>;
+
 /// An inlet that remembers what it was offered and answers as it is told; `None` keeps the shares unresolved.
-pub struct Memory {
-    pub budget: Budget,
-    pub answer: Mutex<Option<Outcome>>,
-    pub batches: Mutex<Vec<Batch>>,
-    pub headers: Mutex<Vec<Option<Arc<[(String, String)]>>>>,
-    pub waiting: Mutex<Vec<Share>>,
+pub(crate) struct Memory {
+    pub(crate) budget: Budget,
+    pub(crate) answer: Mutex<Option<Outcome>>,
+    pub(crate) batches: Mutex<Vec<Batch>>,
+    pub(crate) headers: Mutex<Vec<Headers>>,
+    pub(crate) waiting: Mutex<Vec<Share>>,
 }
 
 impl Memory {
-    pub fn new(budget: usize) -> Arc<Self> {
+    pub(crate) fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(budget),
             answer: Mutex::new(Some(Outcome::DELIVERED)),
@@ -47,7 +50,7 @@ impl Memory {
         })
     }
 
-    pub fn answer_with(&self, outcome: Option<Outcome>) {
+    pub(crate) fn answer_with(&self, outcome: Option<Outcome>) {
         *self.answer.lock().expect("unpoisoned") = outcome;
     }
 }
@@ -75,18 +78,18 @@ impl Inlet for Memory {
 }
 
 /// A receiver on free ports, with an inlet for traces and logs only.
-pub struct Side {
-    pub shards: Shards,
-    pub listening: Option<Listening>,
-    pub memory: Arc<Memory>,
+pub(crate) struct Side {
+    pub(crate) shards: Shards,
+    pub(crate) listening: Option<Listening>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Side {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(settings(), 64 << 20)
     }
 
-    pub fn with(settings: ReceiverSettings, budget: usize) -> Self {
+    pub(crate) fn with(settings: ReceiverSettings, budget: usize) -> Self {
         let shards = Shards::start(2, "side").expect("threads");
         let memory = Memory::new(budget);
         let receiver = Receiver::bind(settings).expect("free ports");
@@ -95,15 +98,15 @@ impl Side {
         Self { shards, listening, memory }
     }
 
-    pub fn listening(&self) -> &Listening {
+    pub(crate) fn listening(&self) -> &Listening {
         self.listening.as_ref().expect("not stopped")
     }
 
-    pub fn grpc(&self) -> SocketAddr {
+    pub(crate) fn grpc(&self) -> SocketAddr {
         self.listening().grpc_addr().expect("grpc")
     }
 
-    pub fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.listening().http_addr().expect("http")
     }
 }
@@ -118,7 +121,7 @@ impl Drop for Side {
     }
 }
 
-pub fn settings() -> ReceiverSettings {
+pub(crate) fn settings() -> ReceiverSettings {
     let free = "127.0.0.1:0".to_owned();
     ReceiverSettings {
         grpc: Some(GrpcSettings { endpoint: free.clone(), ..GrpcSettings::default() }),
@@ -127,13 +130,13 @@ pub fn settings() -> ReceiverSettings {
     }
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
 }
 
 /// Waits for what happens on other threads.
-pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if is_so() {
             return;
@@ -144,7 +147,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A request of that many spans.
-pub fn spans(count: usize) -> Bytes {
+pub(crate) fn spans(count: usize) -> Bytes {
     let text = |text: &str| Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) });
     let span = |i: usize| Span {
         trace_id: vec![(i % 251) as u8 + 1; 16],
@@ -173,7 +176,7 @@ pub fn spans(count: usize) -> Bytes {
     ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec().into()
 }
 
-pub fn framed(flag: u8, message: &[u8]) -> Bytes {
+pub(crate) fn framed(flag: u8, message: &[u8]) -> Bytes {
     let mut out = BytesMut::from(&[flag][..]);
     out.extend_from_slice(&(message.len() as u32).to_be_bytes());
     out.extend_from_slice(message);
@@ -182,47 +185,47 @@ pub fn framed(flag: u8, message: &[u8]) -> Bytes {
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    pub trailers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Answer {
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.trailers.get(name).or_else(|| self.headers.get(name)).map(|value| value.to_str().expect("ASCII"))
     }
 
-    pub fn grpc_status(&self) -> Option<u32> {
+    pub(crate) fn grpc_status(&self) -> Option<u32> {
         self.text("grpc-status").map(|code| code.parse().expect("a number"))
     }
 
     /// The code, message and details of the `google.rpc.Status` in a body.
-    pub fn status_message(&self) -> (i32, String, usize) {
+    pub(crate) fn status_message(&self) -> (i32, String, usize) {
         let status = RpcStatus::decode(self.body.clone()).expect("a google.rpc.Status");
         (status.code, status.message, status.details.len())
     }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RpcStatus {
+pub(crate) struct RpcStatus {
     #[prost(int32, tag = "1")]
-    pub code: i32,
+    pub(crate) code: i32,
     #[prost(string, tag = "2")]
-    pub message: String,
+    pub(crate) message: String,
     #[prost(bytes = "vec", repeated, tag = "3")]
-    pub details: Vec<Vec<u8>>,
+    pub(crate) details: Vec<Vec<u8>>,
 }
 
-pub type AnyBody = BoxBody<Bytes, Infallible>;
+pub(crate) type AnyBody = BoxBody<Bytes, Infallible>;
 
-pub fn full(body: Bytes) -> AnyBody {
+pub(crate) fn full(body: Bytes) -> AnyBody {
     Full::new(body).boxed()
 }
 
 /// A body in pieces of that many bytes.
-pub fn pieces(body: Bytes, size: usize) -> AnyBody {
+pub(crate) fn pieces(body: &Bytes, size: usize) -> AnyBody {
     Pieces(body.chunks(size).map(|piece| body.slice_ref(piece)).collect()).boxed()
 }
 
@@ -240,11 +243,11 @@ impl Body for Pieces {
     }
 }
 
-pub const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+pub(crate) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-pub type Http2 = hyper::client::conn::http2::SendRequest<AnyBody>;
+pub(crate) type Http2 = hyper::client::conn::http2::SendRequest<AnyBody>;
 
-pub async fn http2(address: SocketAddr) -> Http2 {
+pub(crate) async fn http2(address: SocketAddr) -> Http2 {
     let stream = TcpStream::connect(address).await.expect("a listener");
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -255,7 +258,7 @@ pub async fn http2(address: SocketAddr) -> Http2 {
 }
 
 /// A gRPC request as clients send it, to be changed by the test.
-pub fn grpc_request(address: SocketAddr, path: &str, body: AnyBody) -> Request<AnyBody> {
+pub(crate) fn grpc_request(address: SocketAddr, path: &str, body: AnyBody) -> Request<AnyBody> {
     Request::builder()
         .method(Method::POST)
         .uri(format!("http://{address}{path}"))
@@ -265,12 +268,12 @@ pub fn grpc_request(address: SocketAddr, path: &str, body: AnyBody) -> Request<A
         .expect("a request")
 }
 
-pub async fn ask(sender: &mut Http2, request: Request<AnyBody>) -> Answer {
+pub(crate) async fn ask(sender: &mut Http2, request: Request<AnyBody>) -> Answer {
     let response = sender.send_request(request).await.expect("an answer");
     whole(response).await
 }
 
-pub async fn whole(response: http::Response<hyper::body::Incoming>) -> Answer {
+pub(crate) async fn whole(response: http::Response<hyper::body::Incoming>) -> Answer {
     let (head, body) = response.into_parts();
     let collected = body.collect().await.expect("a whole body");
     let trailers = collected.trailers().cloned().unwrap_or_default();
@@ -278,7 +281,7 @@ pub async fn whole(response: http::Response<hyper::body::Incoming>) -> Answer {
 }
 
 /// One HTTP/1.1 request on a connection of its own.
-pub async fn http1(address: SocketAddr, request: Request<AnyBody>) -> Answer {
+pub(crate) async fn http1(address: SocketAddr, request: Request<AnyBody>) -> Answer {
     let stream = TcpStream::connect(address).await.expect("a listener");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
@@ -286,7 +289,7 @@ pub async fn http1(address: SocketAddr, request: Request<AnyBody>) -> Answer {
     whole(sender.send_request(request).await.expect("an answer")).await
 }
 
-pub fn http_request(path: &str, body: AnyBody) -> Request<AnyBody> {
+pub(crate) fn http_request(path: &str, body: AnyBody) -> Request<AnyBody> {
     Request::builder()
         .method(Method::POST)
         .uri(path)

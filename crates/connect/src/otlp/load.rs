@@ -1,0 +1,223 @@
+//! A load generator: sends bodies that were made beforehand, again and again, and measures the answers.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use aldis_connect::otlp::{OtlpConfig, load::{self, Corpus, Load, Pace}};
+//!
+//! let corpus = Corpus::logs(16, 1000);
+//! let settings = Load {
+//!     target: OtlpConfig::default().with_endpoint("127.0.0.1:4317"),
+//!     connections: 8,
+//!     in_flight: 4,
+//!     pace: Pace::Requests(500.0),
+//!     duration: Duration::from_secs(10),
+//!     ..Load::default()
+//! };
+//! println!("{} records/s", load::run(&settings, &corpus)?.records_per_second());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod corpus;
+mod report;
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use pipeline::Outcome;
+use tokio::task::JoinSet;
+
+use self::{corpus::Body, report::Tally};
+pub use self::{
+    corpus::{Corpus, CorpusError},
+    report::{LoadReport, Refused},
+};
+use super::{OtlpConfig, SettingsError, channel::Channel, intake::now_ns};
+use crate::codec::{self, CodecError};
+
+/// How fast to send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// The next request when one is answered.
+    Closed,
+    /// So many requests per second, evenly, as long as the requests in flight allow. Latencies count from when a request
+    /// was due, not from when it could be sent.
+    Requests(f64),
+}
+
+/// What to send, how, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Endpoint, protocol, compression, level, headers, timeout.
+    pub target: OtlpConfig,
+    /// HTTP/2 connections; over HTTP/1.1 there are `connections * in_flight`.
+    pub connections: usize,
+    /// Requests in flight per connection.
+    pub in_flight: usize,
+    /// How fast.
+    pub pace: Pace,
+    /// For how long. What is in flight then is waited for.
+    pub duration: Duration,
+    /// Stamp every so many-th request with its time of sending; zero stamps none.
+    pub stamp_every: u64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            target: OtlpConfig::default(),
+            connections: 1,
+            in_flight: 1,
+            pace: Pace::Closed,
+            duration: Duration::from_secs(10),
+            stamp_every: 0,
+        }
+    }
+}
+
+/// Why nothing could be sent.
+#[derive(Debug)]
+pub enum LoadError {
+    /// A setting is wrong.
+    Settings(SettingsError),
+    /// The corpus is empty.
+    NothingToSend,
+    /// A body could not be compressed.
+    Codec(CodecError),
+    /// The system refused a runtime.
+    Io(io::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Settings(error) => error.fmt(f),
+            LoadError::NothingToSend => f.write_str("there is no request to send"),
+            LoadError::Codec(error) => error.fmt(f),
+            LoadError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Sends, on the calling thread, until the time is over.
+///
+/// # Errors
+/// Settings that make no sense; failed requests are in the report.
+pub fn run(settings: &Load, corpus: &Corpus) -> Result<LoadReport, LoadError> {
+    if corpus.is_empty() {
+        return Err(LoadError::NothingToSend);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LoadError::Io)?;
+    let generator = Arc::new(Generator::new(settings, corpus)?);
+    let cpu_before = report::own_cpu();
+    let begin = Instant::now();
+    runtime.block_on(async {
+        let mut workers = JoinSet::new();
+        for channel in 0..generator.channels.len() {
+            for _ in 0..settings.in_flight.max(1) {
+                workers.spawn(generator.clone().work(channel, begin));
+            }
+        }
+        workers.join_all().await;
+    });
+    Ok(generator.tally.report(begin.elapsed(), report::own_cpu().saturating_sub(cpu_before)))
+}
+
+struct Generator {
+    settings: Load,
+    channels: Vec<Channel>,
+    corpus: Corpus,
+    /// What is sent for each body of the corpus unless it is stamped.
+    payloads: Vec<Bytes>,
+    next: AtomicU64,
+    tally: Tally,
+}
+
+impl Generator {
+    fn new(settings: &Load, corpus: &Corpus) -> Result<Self, LoadError> {
+        let mut target = settings.target.clone();
+        target.connections = match target.protocol {
+            super::Protocol::Grpc => 1,
+            super::Protocol::Http => settings.in_flight.max(1),
+        };
+        if let Pace::Requests(rate) = settings.pace
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            let message = "must be a positive number of requests per second".to_owned();
+            return Err(LoadError::Settings(SettingsError { key: "rate", message }));
+        }
+        let channels = (0..settings.connections.max(1))
+            .map(|_| target.channel())
+            .collect::<Result<_, _>>()
+            .map_err(LoadError::Settings)?;
+        let mut generator = Self {
+            settings: settings.clone(),
+            channels,
+            corpus: corpus.clone(),
+            payloads: Vec::new(),
+            next: AtomicU64::new(0),
+            tally: Tally::default(),
+        };
+        generator.payloads = generator
+            .corpus
+            .bodies()
+            .iter()
+            .map(|body| generator.packed(&body.bytes))
+            .collect::<Result<_, _>>()
+            .map_err(LoadError::Codec)?;
+        Ok(generator)
+    }
+
+    async fn work(self: Arc<Self>, channel: usize, begin: Instant) {
+        loop {
+            let number = self.next.fetch_add(1, Relaxed);
+            let due = match self.settings.pace {
+                Pace::Closed => Instant::now(),
+                Pace::Requests(rate) => {
+                    let due = begin + Duration::from_secs_f64(number as f64 / rate);
+                    tokio::time::sleep_until(due.into()).await;
+                    due
+                }
+            };
+            if due.duration_since(begin) >= self.settings.duration
+                || begin.elapsed() >= self.settings.duration
+            {
+                return;
+            }
+            let i = (number % self.payloads.len() as u64) as usize;
+            let body = &self.corpus.bodies()[i];
+            let payload = self.stamped(number, body).unwrap_or_else(|| self.payloads[i].clone());
+            let codec = self.settings.target.compression;
+            let reply = self.channels[channel].send(self.corpus.signal(), payload, codec).await;
+            self.tally.note(&reply, body.records, due.elapsed());
+            if matches!(reply.outcome, Outcome::Retry { .. }) {
+                // A far side that refuses at once must not turn this thread into a busy loop.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn stamped(&self, number: u64, body: &Body) -> Option<Bytes> {
+        let every = self.settings.stamp_every;
+        let at = body.stamp_at.filter(|_| every > 0 && number.is_multiple_of(every))?;
+        let mut copy = body.bytes.to_vec();
+        copy[at..at + size_of::<u64>()].copy_from_slice(&now_ns().to_le_bytes());
+        self.packed(&Bytes::from(copy)).ok()
+    }
+
+    fn packed(&self, bytes: &Bytes) -> Result<Bytes, CodecError> {
+        match self.settings.target.compression {
+            None => Ok(bytes.clone()),
+            Some(codec) => codec::compress(codec, self.settings.target.compression_level, bytes),
+        }
+    }
+}

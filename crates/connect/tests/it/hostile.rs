@@ -1,0 +1,249 @@
+//! Senders that are slow, broken, gone, too many, or mean harm.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use aldis_connect::otlp::{Code, Keepalive};
+use http::HeaderValue;
+use otlp::{Codec, Signal};
+
+use crate::{
+    rows::assert_balanced,
+    side::{
+        Side, TRACES, ask, block_on, eventually, framed, full, grpc_request, http_request, http1, http2,
+        pieces, settings, spans,
+    },
+};
+
+fn encoded(request: &mut http::Request<crate::side::AnyBody>, name: &'static str, codec: Codec) {
+    let value = aldis_connect::codec::name(codec);
+    request.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// 64 MiB of zeros in some kilobytes.
+fn bomb(codec: Codec) -> Vec<u8> {
+    let zeros = vec![0; 64 << 20];
+    match codec {
+        Codec::Gzip => {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packer.write_all(&zeros).expect("memory");
+            packer.finish().expect("memory")
+        }
+        Codec::Zstd => zstd::encode_all(&zeros[..], 3).expect("memory"),
+    }
+}
+
+#[test]
+fn bombs_are_refused_within_the_budget() {
+    let mut settings = settings();
+    settings.http.as_mut().expect("http").max_request_body_size = 4 << 20;
+    let side = Side::with(settings, 8 << 20);
+    block_on(async {
+        let mut sender = http2(side.grpc()).await;
+        for codec in [Codec::Gzip, Codec::Zstd] {
+            let mut bomb = bomb(codec);
+            for lie in [false, true] {
+                if lie && codec == Codec::Gzip {
+                    // The announced length says a thousand bytes.
+                    let at = bomb.len() - 4;
+                    bomb[at..].copy_from_slice(&1000u32.to_le_bytes());
+                }
+                let mut request = grpc_request(side.grpc(), TRACES, full(framed(1, &bomb)));
+                encoded(&mut request, "grpc-encoding", codec);
+                let answer = ask(&mut sender, request).await;
+                assert_eq!(answer.grpc_status(), Some(8), "{answer:?}");
+                assert_eq!(answer.text("grpc-status-details-bin"), None, "never to be sent again");
+                let mut request = http_request("/v1/traces", full(bomb.clone().into()));
+                encoded(&mut request, "content-encoding", codec);
+                assert_eq!(http1(side.http(), request).await.status.as_u16(), 413);
+            }
+        }
+    });
+    assert_balanced(&side);
+}
+
+#[test]
+fn no_memory_is_a_reason_to_come_back() {
+    let side = Side::with(settings(), 1000);
+    let holding = side.memory.budget.try_charge(900).expect("free");
+    block_on(async {
+        let mut sender = http2(side.grpc()).await;
+        let request = || grpc_request(side.grpc(), TRACES, full(framed(0, &spans(20))));
+        let answer = ask(&mut sender, request()).await;
+        assert_eq!(answer.grpc_status(), Some(8));
+        assert!(answer.text("grpc-status-details-bin").is_some(), "with RetryInfo");
+        let answer = http1(side.http(), http_request("/v1/traces", full(spans(20)))).await;
+        assert_eq!((answer.status.as_u16(), answer.text("retry-after")), (429, Some("1")));
+        assert_eq!(answer.status_message().2, 1, "with RetryInfo");
+        drop(holding);
+        assert_eq!(ask(&mut sender, request()).await.grpc_status(), Some(0));
+    });
+    assert_eq!(side.listening().counts().signal(Signal::Traces).requests_refused(Code::ResourceExhausted), 2);
+    assert_balanced(&side);
+}
+
+#[test]
+fn bodies_in_tiny_pieces() {
+    let side = Side::start();
+    let body = spans(40);
+    block_on(async {
+        let mut sender = http2(side.grpc()).await;
+        for size in [1, 3, 4, 5, 6, 100, 1000] {
+            let answer =
+                ask(&mut sender, grpc_request(side.grpc(), TRACES, pieces(&framed(0, &body), size))).await;
+            assert_eq!(answer.grpc_status(), Some(0), "pieces of {size}");
+            // Without a known length: chunked.
+            let answer = http1(side.http(), http_request("/v1/traces", pieces(&body, size))).await;
+            assert_eq!(answer.status.as_u16(), 200, "pieces of {size}");
+        }
+    });
+    let batches = side.memory.batches.lock().expect("unpoisoned");
+    assert_eq!(batches.len(), 14);
+    assert!(batches.iter().all(|batch| batch.raw() == &body));
+    drop(batches);
+    side.memory.batches.lock().expect("unpoisoned").clear();
+    assert_balanced(&side);
+}
+
+#[test]
+fn a_body_too_large_is_told_so() {
+    let mut settings = settings();
+    settings.http.as_mut().expect("http").max_request_body_size = 1000;
+    let side = Side::with(settings, 64 << 20);
+    block_on(async {
+        for body in [full(spans(100)), pieces(&spans(100), 300)] {
+            let answer = http1(side.http(), http_request("/v1/traces", body)).await;
+            assert_eq!(answer.status.as_u16(), 413);
+        }
+    });
+    assert_balanced(&side);
+}
+
+#[test]
+fn a_sender_that_goes_away() {
+    let side = Side::start();
+    side.memory.answer_with(None);
+    block_on(async {
+        // Before the body is whole.
+        let mut stream = TcpStream::connect(side.http()).expect("a listener");
+        let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 5000\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("written");
+        stream.write_all(&[10; 1000]).expect("written");
+        eventually("the body is charged", || side.memory.budget.used() == 5000).await;
+        drop(stream);
+        eventually("the memory is back", || side.memory.budget.used() == 0).await;
+
+        // While it waits for its answer.
+        let mut sender = http2(side.grpc()).await;
+        let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(7))));
+        let answer = tokio::time::timeout(Duration::from_millis(100), sender.send_request(request)).await;
+        assert!(answer.is_err(), "nobody answers");
+        drop(sender);
+        let cancelled = || {
+            let counts = side.listening().counts();
+            let traces = counts.signal(Signal::Traces);
+            (traces.requests_refused(Code::Cancelled), traces.records_refused(Code::Cancelled))
+        };
+        eventually("both are counted", || cancelled() == (2, 7)).await;
+    });
+    // The pipeline has it all the same, and may say so to nobody.
+    let share = side.memory.waiting.lock().expect("unpoisoned").pop().expect("offered");
+    share.resolve(pipeline::Outcome::DELIVERED);
+    assert_balanced(&side);
+}
+
+#[test]
+fn slow_senders_are_given_up() {
+    let mut settings = settings();
+    settings.body_timeout = Duration::from_millis(100);
+    settings.http.as_mut().expect("http").read_header_timeout = Duration::from_millis(100);
+    let side = Side::with(settings, 64 << 20);
+    for (sent, expected) in [
+        ("POST /v1/traces HTTP/1.1\r\nhost: x\r\n", ""),
+        (
+            "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 50\r\n\r\nab",
+            "HTTP/1.1 408",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(side.http()).expect("a listener");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        stream.write_all(sent.as_bytes()).expect("written");
+        let mut answer = Vec::new();
+        // It ends: the receiver closes.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
+#[test]
+fn too_many_connections_and_the_wrong_protocol() {
+    let mut settings = settings();
+    settings.max_connections = 2;
+    let side = Side::with(settings, 64 << 20);
+    block_on(async {
+        let first = http2(side.grpc()).await;
+        let mut second = http2(side.http()).await;
+        eventually("both are open", || side.listening().counts().connections_open == 2).await;
+        let mut third = TcpStream::connect(side.grpc()).expect("the kernel accepts");
+        assert_eq!(third.read(&mut [0]).unwrap_or(0), 0, "closed at once");
+        assert_eq!(side.listening().counts().connections_refused, 1);
+        drop(first);
+        eventually("one is gone", || side.listening().counts().connections_open == 1).await;
+        // HTTP/1.1 on the gRPC port is closed without an answer.
+        let mut wrong = TcpStream::connect(side.grpc()).expect("a listener");
+        wrong.write_all(b"POST / HTTP/1.1\r\n\r\n").expect("written");
+        assert_eq!(wrong.read(&mut [0]).unwrap_or(0), 0);
+        // The other goes on.
+        let request = http_request(&format!("http://{}/v1/traces", side.http()), full(spans(1)));
+        assert_eq!(ask(&mut second, request).await.status.as_u16(), 200);
+    });
+}
+
+#[test]
+fn old_and_idle_connections_are_told_to_go() {
+    for keepalive in [
+        Keepalive { max_connection_idle: Some(Duration::from_millis(50)), ..Keepalive::default() },
+        Keepalive { max_connection_age: Some(Duration::from_millis(50)), ..Keepalive::default() },
+    ] {
+        let mut settings = settings();
+        settings.grpc.as_mut().expect("grpc").keepalive = keepalive;
+        let side = Side::with(settings, 64 << 20);
+        block_on(async {
+            let mut sender = http2(side.grpc()).await;
+            let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
+            assert_eq!(ask(&mut sender, request).await.grpc_status(), Some(0));
+            eventually("GOAWAY", || sender.is_closed()).await;
+            eventually("closed", || side.listening().counts().connections_open == 0).await;
+        });
+    }
+}
+
+/// What is in flight when the receiver stops is answered; nothing new is taken.
+#[test]
+fn a_graceful_stop_finishes_what_is_in_flight() {
+    let mut side = Side::start();
+    side.memory.answer_with(None);
+    let (memory, address) = (side.memory.clone(), side.grpc());
+    block_on(async {
+        let mut sender = http2(address).await;
+        let answer = tokio::spawn(async move {
+            let request = grpc_request(address, TRACES, full(framed(0, &spans(2))));
+            ask(&mut sender, request).await
+        });
+        eventually("it is offered", || !memory.waiting.lock().expect("unpoisoned").is_empty()).await;
+        let listening = side.listening.take().expect("running");
+        let stop =
+            std::thread::spawn(move || listening.stop(std::time::Instant::now() + Duration::from_secs(10)));
+        eventually("nobody listens", || TcpStream::connect(address).is_err()).await;
+        assert!(!stop.is_finished());
+        let share = memory.waiting.lock().expect("unpoisoned").pop().expect("offered");
+        share.resolve(pipeline::Outcome::DELIVERED);
+        assert_eq!(answer.await.expect("no panic").grpc_status(), Some(0));
+        eventually("it stopped", || stop.is_finished()).await;
+        assert_eq!(stop.join().expect("no panic"), 0);
+    });
+}
