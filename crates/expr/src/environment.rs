@@ -9,6 +9,7 @@ use crate::types::Type;
 use crate::{Level, Value};
 
 mod log;
+mod point;
 mod span;
 
 /// What expressions over one kind of record may name.
@@ -31,7 +32,8 @@ impl Environment {
         let (fields, constants) = match signal {
             Signal::Traces => (span::FIELDS, span::CONSTANTS),
             Signal::Logs => (log::FIELDS, log::CONSTANTS),
-            Signal::Metrics | Signal::Profiles => (&[] as &[Row], &[] as &[(&str, i64)]),
+            Signal::Metrics => (point::FIELDS, point::CONSTANTS),
+            Signal::Profiles => (&[] as &[Row], &[] as &[(&str, i64)]),
         };
         Environment { signal, fields, constants }
     }

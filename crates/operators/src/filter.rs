@@ -21,6 +21,8 @@ pub enum Context {
     Resource,
     /// Instrumentation scopes: all records of one go or stay.
     Scope,
+    /// Metrics: all data points of one go or stay.
+    Metric,
 }
 
 /// One condition of a filter.

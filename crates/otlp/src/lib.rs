@@ -2,7 +2,7 @@
 //!
 //! A request stays the bytes it arrived as. [`Checker::check`] validates it once and builds an [`Index`] in the same
 //! pass; afterwards every accessor is infallible and allocates nothing. Batches are read ([`view`]), filtered
-//! ([`Batch::retain`]), edited ([`edit`]), merged ([`merge()`]), split ([`split()`]) and built ([`event`]) without ever
+//! ([`Batch::retain`]), edited ([`edit`], [`trace_state`]), merged ([`merge()`]), split ([`split()`]) and built ([`event`]) without ever
 //! becoming a tree of objects.
 //!
 //! It knows nothing of sockets, clocks, threads or async runtimes.
@@ -27,6 +27,7 @@ mod put;
 mod schema;
 pub mod signal;
 pub mod split;
+pub mod trace_state;
 pub mod view;
 pub mod wire;
 

@@ -10,3 +10,7 @@ pub const MAX_MESSAGE_DEPTH: u32 = 100;
 /// Nesting of arrays and maps in an [`crate::AttributeValue`] that is written: what is deeper is written as unset. Three levels of
 /// messages each, below eight at most (an attribute of an exemplar), stay within [`MAX_MESSAGE_DEPTH`].
 pub const MAX_EVENT_VALUE_DEPTH: usize = 24;
+
+/// Bytes: by how much a record may grow besides the text of a field that it is given: the field's tag and length, and longer
+/// lengths of the record and of the messages around it.
+pub(crate) const MAX_FIELD_GROWTH_BYTES: usize = 20;

@@ -4,11 +4,13 @@
 
 mod attributes;
 mod log;
+mod metric;
 mod resource;
 mod span;
 
 pub use attributes::{Array, Attributes, ValueView};
 pub use log::LogView;
+pub use metric::MetricView;
 pub use resource::{ResourceView, ScopeView};
 pub use span::{EventView, Events, LinkView, Links, SpanView};
 
@@ -66,6 +68,17 @@ impl Batch {
     pub fn attributes_of(&self, i: usize) -> Attributes<'_> {
         let index = self.index();
         Attributes::new(self.bytes_at(index.records.at[i].body), attributes_number(self.signal(), index, i))
+    }
+
+    /// The metric of data point `i`.
+    ///
+    /// # Panics
+    /// If the batch is not of metrics, is indexed to counts only, or has no record `i`.
+    pub fn metric_of(&self, i: usize) -> MetricView<'_> {
+        assert!(self.signal() == Signal::Metrics, "a batch of {} has no metrics", self.signal());
+        let index = self.index();
+        let entry = &index.metrics[index.records.metric[i] as usize];
+        MetricView::new(self.bytes_at(entry.body), entry)
     }
 
     fn bytes_at(&self, range: Range32) -> &[u8] {

@@ -30,10 +30,14 @@ fn its_examples_yield_what_they_say() {
 #[test]
 fn its_tables_list_every_field_with_its_type() {
     let page = page();
-    for signal in [Signal::Traces, Signal::Logs] {
-        let heading = if signal == Signal::Traces { "### Fields of spans" } else { "### Fields of logs" };
+    let tables = [
+        (Signal::Traces, "### Fields of spans"),
+        (Signal::Logs, "### Fields of logs"),
+        (Signal::Metrics, "### Fields of data points"),
+    ];
+    for (signal, heading) in tables {
         let own = page.split(heading).nth(1).and_then(|tail| tail.split("###").next()).unwrap();
-        let both = page.split("### Of both").nth(1).unwrap();
+        let both = page.split("### Of all").nth(1).unwrap();
         for field in Environment::of(signal).fields() {
             let name = format!("`{}`", field.name);
             let table = if field.name.starts_with("scope.") { both } else { own };
@@ -48,8 +52,10 @@ fn its_tables_list_every_field_with_its_type() {
             assert_eq!(row.split('|').nth(2).unwrap().trim(), kind, "{name}");
         }
     }
-    for (constant, _) in Environment::of(Signal::Traces).constants() {
-        assert!(page.contains(&format!("`{constant}`")), "{constant}");
+    for signal in [Signal::Traces, Signal::Metrics] {
+        for (constant, _) in Environment::of(signal).constants() {
+            assert!(page.contains(&format!("`{constant}`")), "{constant}");
+        }
     }
 }
 

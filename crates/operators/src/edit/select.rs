@@ -215,7 +215,7 @@ impl MatchSettings {
             let SeverityMatch { min, match_undefined } = severity;
             all.push(format!("(severity_number == 0 ? {match_undefined} : severity_number >= {min})"));
         }
-        self.names("metric.name", &self.metric_names, &mut all);
+        self.names("metric_name", &self.metric_names, &mut all);
         for (key, map, list) in
             [("attributes", "attributes", &self.attributes), ("resources", "resource", &self.resources)]
         {

@@ -8,10 +8,11 @@
 //! | `span.`, `log.`, `datapoint.` before a field | nothing |
 //! | `instrumentation_scope.` | `scope.` |
 //! | `attributes` in the resource's or scope's own context | `resource.attributes`, `scope.attributes` |
+//! | `metric.name`, `metric.unit`, `metric.description`, `metric.type`, and without `metric.` in the metric's own context | `metric_name`, … |
 //! | `status.code`, `status.message` | `status_code`, `status_message` |
 //! | `start_time`, `end_time`, `time`, `observed_time`, also with `_unix_nano` | `start_ns`, `end_ns`, `time_ns`, `observed_time_ns` |
 //! | `trace_id.string`, `span_id.string`, `parent_span_id.string`, `body.string` | without `.string` |
-//! | `SPAN_KIND_…`, `STATUS_CODE_…`, `SEVERITY_NUMBER_…` | `KIND_…`, `STATUS_…`, `SEVERITY_…` |
+//! | `SPAN_KIND_…`, `STATUS_CODE_…`, `SEVERITY_NUMBER_…`, `METRIC_DATA_TYPE_…` | `KIND_…`, `STATUS_…`, `SEVERITY_…`, `METRIC_…` |
 //! | `IsMatch(x, "re")` | `(x).matches("re")` |
 //! | `HasPrefix(x, y)`, `HasSuffix(x, y)` | `(x).startsWith(y)`, `(x).endsWith(y)` |
 //! | `Len(x)`, `Int(x)`, `Double(x)`, `String(x)`, `Bool(x)`, `Duration("1s")` | `size(x)`, `int(x)`, `double(x)`, `string(x)`, `bool(x)`, `duration("1s")` |
@@ -286,12 +287,17 @@ impl<'a> Translator<'a> {
     /// What a bare name means in a context other than the record's.
     fn own(&self, written: &str) -> Option<String> {
         let owner = match self.context {
-            Context::Record => None,
+            Context::Record | Context::Metric => None,
             Context::Resource => Some("resource"),
             Context::Scope => Some("scope"),
         };
         if let Some(rest) = written.strip_prefix("instrumentation_scope.") {
             return Some(format!("scope.{rest}"));
+        }
+        let of_metric =
+            written.strip_prefix("metric.").or((self.context == Context::Metric).then_some(written));
+        if let Some(field @ ("name" | "unit" | "description" | "type")) = of_metric {
+            return Some(format!("metric_{field}"));
         }
         match (owner, written) {
             (Some(owner), "attributes") | (Some(owner @ "scope"), "name" | "version") => {
@@ -352,7 +358,12 @@ fn field(name: &str) -> Option<&'static str> {
 }
 
 fn constant(name: &str) -> Option<String> {
-    let prefixes = [("SPAN_KIND_", "KIND_"), ("STATUS_CODE_", "STATUS_"), ("SEVERITY_NUMBER_", "SEVERITY_")];
+    let prefixes = [
+        ("SPAN_KIND_", "KIND_"),
+        ("STATUS_CODE_", "STATUS_"),
+        ("SEVERITY_NUMBER_", "SEVERITY_"),
+        ("METRIC_DATA_TYPE_", "METRIC_"),
+    ];
     prefixes.iter().find_map(|(ottl, ours)| Some(format!("{ours}{}", name.strip_prefix(ottl)?)))
 }
 

@@ -155,11 +155,21 @@ impl Randomness {
 
     /// What stands in for a record that has neither trace id nor `rv`: a hash of its bytes, so that the same record is
     /// judged alike wherever it goes. Unlike a trace's randomness it is worth nothing to any other record.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        // FNV-1a spreads input into the high bits only slowly; the finaliser of MurmurHash3 spreads it over all 64.
-        let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+    ///
+    /// The hash is not keyed: whoever writes records could write such as are always kept.
+    pub fn of_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash: u64 = 0;
+        for part in parts {
+            let (words, rest) = part.as_chunks::<8>();
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            for word in words.iter().chain([&last]) {
+                hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
+            }
+            hash = hash.wrapping_add(part.len() as u64);
+        }
+        // The finaliser of MurmurHash3 spreads every bit over all 64.
         for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
             hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
         }

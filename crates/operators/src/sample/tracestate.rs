@@ -30,7 +30,7 @@ pub struct OtelState<'a> {
     /// `rv`: randomness stated beside the trace id.
     pub randomness: Option<Randomness>,
     /// The value of the entry if it keeps the grammar, else empty.
-    entry: &'a str,
+    pub(super) entry: &'a str,
 }
 
 impl<'a> OtelState<'a> {

@@ -188,7 +188,9 @@ fn counts_are_unbiased() {
         let p = Probability::new(p).unwrap();
         assert_unbiased(&[Threshold::exact(p)], randomness);
         assert_unbiased(&[Threshold::new(p, 4)], randomness);
-        assert_unbiased(&[Threshold::new(p, 1)], |i| Randomness::of_bytes(&i.to_le_bytes()));
+        assert_unbiased(&[Threshold::new(p, 1)], |i| {
+            Randomness::of_parts([&i.to_le_bytes()[..], b"x"].into_iter())
+        });
     }
 }
 

@@ -19,6 +19,7 @@ fn conditions_are_translated_as_the_script_says() {
         let (context, condition) = match condition.split_once(": ") {
             Some(("resource", rest)) => (Context::Resource, rest),
             Some(("scope", rest)) => (Context::Scope, rest),
+            Some(("metric", rest)) => (Context::Metric, rest),
             _ => (Context::Record, condition),
         };
         let expected = lines.next_if(|line| line.starts_with('<')).map_or(condition, |line| &line[1..]);

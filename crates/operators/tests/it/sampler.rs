@@ -1,0 +1,89 @@
+//! The sampler on batches against the oracle, span by span.
+
+use aldis_operators::sample::{Decision, OtelState, Randomness, Threshold, ThresholdSampler};
+use opentelemetry_proto::tonic::collector::{
+    metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
+use otlp::{Check, Checker, Depth, Signal};
+use proptest::prelude::*;
+
+use crate::requests::{batch, decode, metrics, traces};
+
+fn of_id(id: &[u8]) -> Randomness {
+    Randomness::of_trace_id(id.try_into().unwrap())
+}
+
+fn threshold() -> impl Strategy<Value = Threshold> {
+    prop::sample::select(vec!["0", "4", "8", "a", "c", "ff", "ffffffffffffff"])
+        .prop_map(|digits| Threshold::parse(digits).unwrap())
+}
+
+fn depth() -> impl Strategy<Value = Depth> {
+    prop::sample::select(vec![Depth::Counts, Depth::Records, Depth::Attributes])
+}
+
+/// The index that the sampler has made is the one that checking its bytes makes.
+fn assert_index_is_right(batch: &otlp::Batch) {
+    let again = Checker::new(batch.signal(), Check::Full, batch.depth()).check(batch.to_wire()).unwrap();
+    // A filtered batch keeps its old bytes until it is written.
+    if batch.raw() == again.raw() {
+        assert_eq!(batch.index(), again.index());
+    }
+    assert_eq!(batch.len(), again.len());
+}
+
+proptest! {
+    #[test]
+    fn spans_are_kept_and_noted_by_the_rule(request in traces(), threshold in threshold(), depth in depth(), first in threshold()) {
+        // A first condition filters some spans before, so that the sampler meets filtered batches too.
+        let mut input = batch(Signal::Traces, &request, depth);
+        input.deepen(Depth::Records);
+        let skipped = |id: &[u8]| first.bits() > 0 && id[0] % 4 == 0;
+        input.retain(|batch, i| !skipped(&batch.index().records.trace_id[i]));
+        let before = input.len() as u64;
+        let sampled = ThresholdSampler::new().step(input, threshold).unwrap();
+        prop_assert_eq!(sampled.batch.len() as u64 + sampled.removed, before);
+        assert_index_is_right(&sampled.batch);
+
+        let (mut expected, mut inconsistent, mut changed) = (request, 0, false);
+        for resource in &mut expected.resource_spans {
+            for scope in &mut resource.scope_spans {
+                scope.spans.retain_mut(|span| {
+                    if skipped(&span.trace_id) {
+                        return false;
+                    }
+                    let before = span.trace_state.clone();
+                    let state = OtelState::read(&before);
+                    let randomness = state.randomness.unwrap_or_else(|| of_id(&span.trace_id));
+                    let noted = match Decision::of(&state, randomness, threshold) {
+                        Decision::Drop => return false,
+                        Decision::Keep => return true,
+                        Decision::KeepAt(threshold) => Some(threshold),
+                        Decision::KeepUnknown => {
+                            inconsistent += 1;
+                            None
+                        }
+                    };
+                    changed = true;
+                    span.trace_state.clear();
+                    state.write(&before, noted, &mut span.trace_state);
+                    true
+                });
+            }
+        }
+        prop_assert_eq!(sampled.inconsistent, inconsistent);
+        if changed || sampled.removed > 0 || before < sampled.batch.counts().records.into() {
+            expected.resource_spans.iter_mut().for_each(|resource| resource.scope_spans.retain(|scope| !scope.spans.is_empty()));
+            expected.resource_spans.retain(|resource| !resource.scope_spans.is_empty());
+            let left: ExportTraceServiceRequest = decode(&sampled.batch);
+            prop_assert_eq!(left, expected);
+        }
+    }
+
+    #[test]
+    fn data_points_are_never_sampled(request in metrics(), threshold in threshold()) {
+        let sampled = ThresholdSampler::new().step(batch(Signal::Metrics, &request, Depth::Counts), threshold).unwrap();
+        prop_assert_eq!(sampled.removed, 0);
+        prop_assert_eq!(decode::<ExportMetricsServiceRequest>(&sampled.batch), request);
+    }
+}
