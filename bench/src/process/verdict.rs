@@ -56,51 +56,16 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
         theirs: "-".into(),
         ratio: "-".into(),
         same: same.map_or("-".into(), |same| same.to_string()),
-        goal: String::new(),
-        met: false,
+        goal: "none".into(),
+        met: true,
     };
     match row.kind {
-        Kind::Plain => {
-            let (ours, theirs) = both(runs, |sample| sample.cpu_us);
-            let ratio = Spread::of(runs.pairs.iter().map(|[a, b]| b.cpu_us / a.cpu_us));
-            Some(Line {
-                ours: format!("{} us", ours?),
-                theirs: theirs.map_or("-".into(), |theirs| format!("{theirs} us")),
-                ratio: ratio.map_or("-".into(), |ratio| ratio.to_string()),
-                goal: "none".into(),
-                met: true,
-                ..blank
-            })
-        }
+        Kind::Plain => cost(blank, runs, 1.0, None),
         Kind::Cost { goal_us, goal_ratio, per_request } => {
             let scale = if per_request { row.offer.bodies.records() as f64 } else { 1.0 };
-            let cost = |which: usize| Spread::of(runs.pairs.iter().map(|pair| pair[which].cpu_us * scale));
-            let alone = Spread::of(runs.alone.iter().map(|sample| sample.cpu_us * scale));
-            let ours = cost(0).or(alone)?;
-            let ratio = Spread::of(runs.pairs.iter().map(|[a, b]| b.cpu_us / a.cpu_us));
-            let inside = same.zip(ratio).is_some_and(|(same, ratio)| same.holds(ratio.median));
-            Some(Line {
-                ours: format!("{ours} us"),
-                theirs: cost(1).map_or("-".into(), |theirs| format!("{theirs} us")),
-                ratio: ratio
-                    .map_or("-".into(), |r| if inside { "no difference".into() } else { r.to_string() }),
-                goal: format!("<= {goal_us} us, >= {goal_ratio}x"),
-                met: ours.median <= goal_us && ratio.is_none_or(|ratio| ratio.median >= goal_ratio),
-                ..blank
-            })
+            cost(blank, runs, scale, Some((goal_us, goal_ratio)))
         }
-        Kind::Shards { goal_ratio } => {
-            let ratio = Spread::of(runs.pairs.iter().map(|[one, two]| two.per_second / one.per_second))?;
-            let rate = |which: usize| Spread::of(runs.pairs.iter().map(|pair| pair[which].per_second / 1e6));
-            Some(Line {
-                ours: format!("{} M/s (1)", rate(0)?),
-                theirs: format!("{} M/s (2)", rate(1)?),
-                ratio: ratio.to_string(),
-                goal: format!(">= {goal_ratio}x"),
-                met: ratio.median >= goal_ratio,
-                ..blank
-            })
-        }
+        Kind::Shards { goal_ratio } => shards(blank, runs, goal_ratio),
         Kind::Idle { goal_mib } => {
             let (ours, theirs) = both(runs, |sample| sample.rss as f64 / MIB);
             bounded(blank, ours?, theirs, "MiB", goal_mib)
@@ -110,19 +75,55 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
             bounded(blank, ours?, theirs, "ms", goal_p99_ms)
         }
         Kind::Overload { sink_per_second, budget_mib } => {
-            let (ours, theirs) = both(runs, |sample| sample.rss_peak as f64 / MIB);
             let wanted = sink_per_second as f64 * row.offer.bodies.records() as f64;
-            let (goodput, _) = both(runs, |sample| 100.0 * sample.sink_per_second / wanted);
-            let (ours, goodput) = (ours?, goodput?);
-            let met = ours.high <= GROWTH_MAX * budget_mib && goodput.low >= GOODPUT_PERCENT;
-            Some(Line {
-                ratio: format!("{:.0} % of R", goodput.median),
-                goal: format!("<= {GROWTH_MAX} x {budget_mib} MiB, >= {GOODPUT_PERCENT} % of R"),
-                met,
-                ..bounded(blank, ours, theirs, "MiB", budget_mib)?
-            })
+            overload(blank, runs, wanted, budget_mib)
         }
     }
+}
+
+/// CPU of ours and the peer, `scale` records at a time, against a goal of µs and of a ratio.
+fn cost(blank: Line, runs: &Runs, scale: f64, goal: Option<(f64, f64)>) -> Option<Line> {
+    let (ours, theirs) = both(runs, |sample| sample.cpu_us * scale);
+    let ours = ours?;
+    let ratio = Spread::of(runs.pairs.iter().map(|[a, b]| b.cpu_us / a.cpu_us));
+    let same = Spread::of(runs.same.iter().map(|[a, b]| a.cpu_us / b.cpu_us));
+    let inside = same.zip(ratio).is_some_and(|(same, ratio)| same.holds(ratio.median));
+    let met = |(us, least): (f64, f64)| ours.median <= us && ratio.is_none_or(|ratio| ratio.median >= least);
+    Some(Line {
+        ours: format!("{ours} us"),
+        theirs: theirs.map_or("-".into(), |theirs| format!("{theirs} us")),
+        ratio: ratio.map_or("-".into(), |r| if inside { "no difference".into() } else { r.to_string() }),
+        goal: goal.map_or("none".into(), |(us, ratio)| format!("<= {us} us, >= {ratio}x")),
+        met: goal.is_none_or(met),
+        ..blank
+    })
+}
+
+/// Records per second of two shards over those of one.
+fn shards(blank: Line, runs: &Runs, goal: f64) -> Option<Line> {
+    let ratio = Spread::of(runs.pairs.iter().map(|[one, two]| two.per_second / one.per_second))?;
+    let (one, two) = both(runs, |sample| sample.per_second / 1e6);
+    Some(Line {
+        ours: format!("{} M/s (1)", one?),
+        theirs: format!("{} M/s (2)", two?),
+        ratio: ratio.to_string(),
+        goal: format!(">= {goal}x"),
+        met: ratio.median >= goal,
+        ..blank
+    })
+}
+
+/// Peak memory, and what of `wanted` records per second reached the sink.
+fn overload(blank: Line, runs: &Runs, wanted: f64, budget_mib: f64) -> Option<Line> {
+    let (ours, theirs) = both(runs, |sample| sample.rss_peak as f64 / MIB);
+    let (goodput, _) = both(runs, |sample| 100.0 * sample.sink_per_second / wanted);
+    let (ours, goodput) = (ours?, goodput?);
+    Some(Line {
+        ratio: format!("{:.0} % of R", goodput.median),
+        goal: format!("<= {GROWTH_MAX} x {budget_mib} MiB, >= {GOODPUT_PERCENT} % of R"),
+        met: ours.high <= GROWTH_MAX * budget_mib && goodput.low >= GOODPUT_PERCENT,
+        ..bounded(blank, ours, theirs, "MiB", budget_mib)?
+    })
 }
 
 /// Most that memory may grow over its budget.
