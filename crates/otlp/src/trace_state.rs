@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::draft::Draft;
 use crate::edit::EditError;
-use crate::index::{AttributeAt, Range32, RecordAt, ResourceEntry, ScopeEntry};
+use crate::index::{Range32, RecordAt, ResourceEntry, ScopeEntry};
 use crate::put::{self, len_tag};
 use crate::{Batch, Check, Depth, Index, Signal, limits, wire};
 
@@ -140,6 +140,7 @@ impl<'a> Rewriter<'a> {
                 self.resource(entry, scopes.zip(lens), bytes, draft);
             }
         }
+        draft.push_columns_of(self.batch);
     }
 
     fn resource(
@@ -195,12 +196,14 @@ impl<'a> Rewriter<'a> {
         let raw = self.batch.raw();
         let at = &self.index.records.at[record];
         let start = draft.position();
+        draft.begin_record();
         let change = match self.changes.of.get(self.next) {
             Some(change) if change.record == record => change,
             _ => {
+                let by = start.wrapping_sub(at.start);
                 draft.out.extend_from_slice(&raw[at.start as usize..at.body.end as usize]);
-                draft.push_records(self.index, record, record + 1, start.wrapping_sub(at.start), scope);
-                return;
+                draft.push_attributes(self.index, record, by);
+                return draft.push_at(RecordAt { start, body: at.body.moved(by), scope });
             }
         };
         self.next += 1;
@@ -216,15 +219,14 @@ impl<'a> Rewriter<'a> {
             );
         }
         let body = Range32 { start: body, end: draft.position() };
-        draft.push_record_at(self.index, record, RecordAt { start, body, scope });
+        draft.push_at(RecordAt { start, body, scope });
         if let [first, last] = self.index.attributes.first[..].get(record..record + 2).unwrap_or_default() {
             let before = body.start.wrapping_sub(at.body.start);
             let behind = before.wrapping_sub(change.old.len() as u32);
-            let attributes = &self.index.attributes.at[*first as usize..*last as usize];
-            draft.index.attributes.at.extend(attributes.iter().map(|at| {
+            for at in &self.index.attributes.at[*first as usize..*last as usize] {
                 let by = if at.field.start < change.old.end { before } else { behind };
-                AttributeAt { field: at.field.moved(by), key: at.key.moved(by), value: at.value.moved(by) }
-            }));
+                draft.push_attribute(at.moved(by));
+            }
         }
     }
 
