@@ -176,6 +176,11 @@ impl Randomness {
         Self((hash ^ (hash >> 33)) >> 8)
     }
 
+    /// The same of bytes in one piece.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of_parts(std::iter::once(bytes))
+    }
+
     /// Reads the digits of an `rv`: exactly 14 lower-case hexadecimal digits.
     pub fn parse(digits: &str) -> Option<Self> {
         match parse_hex(digits)? {
