@@ -120,7 +120,7 @@ pub fn fields(body: &[u8]) -> Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         let start = self.rest;
         if start.is_empty() {
@@ -134,7 +134,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_field(ahead: &[u8]) -> Option<(u32, Payload<'_>, &[u8])> {
     let (key, rest) = varint(ahead)?;
     let key = u32::try_from(key).ok()?;
@@ -150,8 +150,23 @@ fn read_field(ahead: &[u8]) -> Option<(u32, Payload<'_>, &[u8])> {
     Some((key >> 3, payload, rest))
 }
 
+/// Steps over what is behind `key`.
+#[inline(always)]
+pub(crate) fn skip(key: u32, ahead: &[u8]) -> Option<&[u8]> {
+    match key & 7 {
+        LEN => delimited(ahead).map(|(_, rest)| rest),
+        VARINT => varint(ahead).map(|(_, rest)| rest),
+        FIXED64 => fixed64(ahead).map(|(_, rest)| rest),
+        FIXED32 => fixed32(ahead).map(|(_, rest)| rest),
+        GROUP => group_end(key >> 3, ahead),
+        _ => None,
+    }
+}
+
 /// What is behind the end of group `number`, whose fields are ahead. Groups inside it are stepped through with a stack of
 /// numbers, as deep as a checked request can have them.
+#[cold]
+#[inline(never)]
 fn group_end(number: u32, mut ahead: &[u8]) -> Option<&[u8]> {
     let mut open = [0u32; crate::limits::MAX_MESSAGE_DEPTH as usize + 1];
     let mut depth = 0;

@@ -45,14 +45,14 @@ impl Columns {
         self.attributes.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_span(&mut self, at: RecordAt, row: &Row) {
         self.push_log(at, row);
         self.records.end_ns.push(row.end_ns);
         self.records.status.push(narrow(row.status));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_log(&mut self, at: RecordAt, row: &Row) {
         let records = &mut self.records;
         records.at.push(at);
@@ -62,7 +62,7 @@ impl Columns {
         records.kind.push(narrow(row.kind));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_point(&mut self, at: RecordAt, metric: u32, time_ns: u64) {
         let records = &mut self.records;
         records.at.push(at);

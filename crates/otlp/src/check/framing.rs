@@ -7,17 +7,17 @@ use crate::{Counts, Signal, wire};
 pub(super) fn count(signal: Signal, request: &[u8]) -> Result<Counts, WireError> {
     let mut counts = Counts::default();
     let walk = Walk { request };
-    walk.members(request, "request", &[1], |resource| {
+    walk.members(request, "request", is::<1>, |resource| {
         counts.resources += 1;
-        walk.members(resource, "resource", &[2], |scope| {
+        walk.members(resource, "resource", is::<2>, |scope| {
             counts.scopes += 1;
-            walk.members(scope, "scope", &[2], |member| {
+            walk.members(scope, "scope", is::<2>, |member| {
                 if signal != Signal::Metrics {
                     counts.records += 1;
                     return Ok(());
                 }
-                walk.members(member, "Metric", &[5, 7, 9, 10, 11], |data| {
-                    walk.members(data, "data points", &[1], |_| {
+                walk.members(member, "Metric", is_data, |data| {
+                    walk.members(data, "data points", is::<1>, |_| {
                         counts.records += 1;
                         Ok(())
                     })
@@ -28,35 +28,60 @@ pub(super) fn count(signal: Signal, request: &[u8]) -> Result<Counts, WireError>
     Ok(counts)
 }
 
+#[inline(always)]
+fn is<const NUMBER: u32>(number: u32) -> bool {
+    number == NUMBER
+}
+
+/// `Metric.data`: gauge, sum, histogram, exponential histogram, summary.
+#[inline(always)]
+fn is_data(number: u32) -> bool {
+    matches!(number, 5 | 7 | 9 | 10 | 11)
+}
+
 struct Walk<'a> {
     request: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
-    /// Calls `each` with the body of every field of `message` that has one of these numbers.
+    /// Calls `each` with the body of every field of `message` whose number is a `member`.
     #[inline(always)]
     fn members(
         &self,
         message: &'a [u8],
         within: &'static str,
-        numbers: &[u32],
+        member: impl Fn(u32) -> bool,
         mut each: impl FnMut(&'a [u8]) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
-        let mut walk = wire::fields(message);
         let mut ahead = message;
-        for field in walk.by_ref() {
-            if numbers.contains(&field.number) {
-                let wire::Payload::Bytes(body) = field.payload else {
+        while !ahead.is_empty() {
+            let Some((key, rest)) = wire::varint(ahead) else {
+                return Err(self.refuse(ahead, within, WireErrorKind::Truncated));
+            };
+            let Ok(key) = u32::try_from(key) else {
+                return Err(self.refuse(ahead, within, WireErrorKind::BadTag));
+            };
+            if member(key >> 3) {
+                if key & 7 != wire::LEN {
                     return Err(self.refuse(ahead, within, WireErrorKind::WrongWireType));
+                }
+                let Some((body, rest)) = wire::delimited(rest) else {
+                    return Err(self.refuse(rest, within, WireErrorKind::Truncated));
                 };
                 each(body)?;
+                ahead = rest;
+            } else {
+                let Some(rest) = wire::skip(key, rest) else {
+                    return Err(self.refuse(rest, within, WireErrorKind::Truncated));
+                };
+                ahead = rest;
             }
-            ahead = &ahead[field.raw.len()..];
         }
-        if ahead.is_empty() { Ok(()) } else { Err(self.refuse(ahead, within, WireErrorKind::Truncated)) }
+        Ok(())
     }
 
     #[cold]
+    #[inline(never)]
     fn refuse(&self, at: &[u8], within: &'static str, kind: WireErrorKind) -> WireError {
         WireError { offset: at.as_ptr().addr() - self.request.as_ptr().addr(), within, kind }
     }
