@@ -159,6 +159,15 @@ impl Draft {
         }
     }
 
+    /// Adds span or log record `i` of `from` at a new place, all its columns but its attributes, which the caller adds next.
+    pub(crate) fn push_record_at(&mut self, from: &Index, i: usize, at: RecordAt) {
+        self.begin_record();
+        self.push_at(at);
+        if self.depth != Depth::Counts {
+            self.push_columns(from, i, i + 1, 0);
+        }
+    }
+
     /// Adds what the columns of `batch` say of its kept records besides where they are.
     pub(crate) fn push_columns_of(&mut self, batch: &Batch) {
         if self.depth == Depth::Counts {

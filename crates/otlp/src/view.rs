@@ -10,7 +10,7 @@ mod span;
 
 pub use attributes::{Array, Attributes, ValueView};
 pub use log::LogView;
-pub use metric::MetricView;
+pub use metric::{MetricView, NumberView, PointView};
 pub use resource::{ResourceView, ScopeView};
 pub use span::{EventView, Events, LinkView, Links, SpanView};
 
@@ -78,7 +78,13 @@ impl Batch {
         assert!(self.signal() == Signal::Metrics, "a batch of {} has no metrics", self.signal());
         let index = self.index();
         let entry = &index.metrics[index.records.metric[i] as usize];
-        MetricView::new(self.bytes_at(entry.body), entry)
+        MetricView::new(self.bytes_at(entry.body), entry.kind, self.bytes_at(entry.data))
+    }
+
+    /// Record `i` of a metrics batch. Panics as [`Batch::metric_of`] does.
+    pub fn point(&self, i: usize) -> PointView<'_> {
+        let kind = self.metric_of(i).kind();
+        PointView::new(self.bytes_at(self.index().records.at[i].body), kind, self.attributes_of(i))
     }
 
     fn bytes_at(&self, range: Range32) -> &[u8] {
