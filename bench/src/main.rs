@@ -1,19 +1,26 @@
-//! Measurements. `bench check` measures what it costs to check a request; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
+//! Measurements. `bench check` measures what it costs to check a request; `bench record` what it costs to record a span
+//! in one's own process; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
 mod check;
 mod process;
+mod record;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The allocator of the `aldis` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
         Some("check") => check::command(&shared_data()),
         Some("process") => process::command(&args[1..]),
-        _ => Err(format!("say what to measure\n{}", process::HELP)),
+        Some("record") => record::command(&args[1..]),
+        _ => Err(format!("say what to measure\n{}\n{}", process::HELP, record::HELP)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -62,8 +62,8 @@ impl Batcher {
         Self { settings, groups: Vec::new() }
     }
 
-    /// Takes an item; whatever is to leave is put into `out`. `free_slots` is how many sends could begin now.
-    pub fn push(&mut self, item: Item, now_ns: u64, free_slots: usize, out: &mut Vec<Item>) {
+    /// Takes an item; what is full is put into `out`. Call [`Batcher::tick`] afterwards.
+    pub fn push(&mut self, item: Item, now_ns: u64, out: &mut Vec<Item>) {
         if !item.is_divisible() {
             out.push(item);
             return;
@@ -88,10 +88,10 @@ impl Batcher {
             let group = self.groups.remove(at);
             self.send_full(group, out);
         }
-        self.tick(now_ns, free_slots, out);
     }
 
-    /// Lets go what has waited long enough, and as many groups as there are exporters with nothing to do.
+    /// Lets go what has waited long enough, and as many groups as there are sends that could begin now (`free_slots`;
+    /// what is in `out` already takes some of them).
     pub fn tick(&mut self, now_ns: u64, free_slots: usize, out: &mut Vec<Item>) {
         let mut idle = if self.settings.eager { free_slots.saturating_sub(out.len()) } else { 0 };
         while let Some(first) = self.groups.first() {
@@ -169,4 +169,4 @@ impl Batcher {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

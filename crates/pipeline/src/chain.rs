@@ -214,14 +214,14 @@ impl Inlet for Chain {
 impl Work {
     /// Takes what is in `before` through the steps from number `first` on, and to the outlets.
     fn run_from(&mut self, first: usize, now_ns: u64) {
-        let free = self.free_slots();
-        for step in &mut self.steps[first..] {
+        for i in first..self.steps.len() {
             for item in self.before.drain(..) {
-                match step {
+                match &mut self.steps[i] {
                     Step::Stage(stage) => stage.step(item, now_ns, &mut self.after),
-                    Step::Batcher(batcher) => batcher.push(item, now_ns, free, &mut self.after),
+                    Step::Batcher(batcher) => batcher.push(item, now_ns, &mut self.after),
                 }
             }
+            self.tick_batcher(i, now_ns);
             std::mem::swap(&mut self.before, &mut self.after);
         }
         let mut ready = std::mem::take(&mut self.before);
@@ -233,18 +233,35 @@ impl Work {
 
     fn tick(&mut self, now_ns: u64) {
         for i in 0..self.steps.len() {
-            let free = self.free_slots();
-            match &mut self.steps[i] {
-                Step::Stage(stage) if stage.due_ns().is_some_and(|due_ns| due_ns <= now_ns) => {
-                    stage.tick(now_ns, &mut self.before);
-                }
-                Step::Stage(_) => {}
-                Step::Batcher(batcher) => batcher.tick(now_ns, free, &mut self.before),
+            if let Step::Stage(stage) = &mut self.steps[i]
+                && stage.due_ns().is_some_and(|due_ns| due_ns <= now_ns)
+            {
+                stage.tick(now_ns, &mut self.after);
             }
-            if !self.before.is_empty() {
+            self.tick_batcher(i, now_ns);
+            if !self.after.is_empty() {
+                std::mem::swap(&mut self.before, &mut self.after);
                 self.run_from(i + 1, now_ns);
             }
         }
+    }
+
+    /// Lets a batcher go on with what has waited long enough, unless there is nowhere to go: then it waits on, and grows
+    /// until it is full.
+    fn tick_batcher(&mut self, i: usize, now_ns: u64) {
+        let (free, has_room) = (self.free_slots(), self.has_room());
+        if let Step::Batcher(batcher) = &mut self.steps[i]
+            && batcher.due_ns().is_some()
+        {
+            batcher.tick(if has_room { now_ns } else { 0 }, free, &mut self.after);
+        }
+    }
+
+    /// Whether any exporter would take a request.
+    fn has_room(&self) -> bool {
+        let mut queues = self.outlets.iter().filter_map(Outlet::queue).peekable();
+        let one = Size { requests: 1, ..Size::default() };
+        queues.peek().is_none() || queues.any(|queue| queue.has_room(one))
     }
 
     fn flush(&mut self, now_ns: u64) {
@@ -311,6 +328,10 @@ impl Work {
             }
             if all_free && self.steps.iter().any(Step::is_eager) {
                 return Some(0);
+            }
+            if !self.has_room() {
+                let stages = self.steps.iter().filter(|step| matches!(step, Step::Stage(_)));
+                return stages.filter_map(Step::due_ns).min();
             }
         }
         self.next_step_ns()
