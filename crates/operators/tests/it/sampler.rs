@@ -2,12 +2,15 @@
 
 use aldis_operators::sample::{Decision, OtelState, Randomness, Threshold, ThresholdSampler};
 use opentelemetry_proto::tonic::collector::{
-    metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+    trace::v1::ExportTraceServiceRequest,
 };
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use otlp::{Check, Checker, Depth, Signal};
 use proptest::prelude::*;
 
-use crate::requests::{batch, decode, metrics, traces};
+use crate::requests::{batch, decode, logs, metrics, traces};
 
 fn of_id(id: &[u8]) -> Randomness {
     Randomness::of_trace_id(id.try_into().unwrap())
@@ -78,6 +81,40 @@ proptest! {
             let left: ExportTraceServiceRequest = decode(&sampled.batch);
             prop_assert_eq!(left, expected);
         }
+    }
+
+    #[test]
+    fn logs_are_kept_with_their_traces(request in logs(), threshold in threshold(), depth in depth()) {
+        let input = batch(Signal::Logs, &request, depth);
+        let before = input.len() as u64;
+        let sampled = ThresholdSampler::new().step(input, threshold).unwrap();
+        prop_assert_eq!(sampled.batch.len() as u64 + sampled.removed, before);
+        assert_index_is_right(&sampled.batch);
+
+        let records = |request: &ExportLogsServiceRequest| -> Vec<LogRecord> {
+            let scopes = request.resource_logs.iter().flat_map(|resource| resource.scope_logs.clone());
+            scopes.flat_map(|scope| scope.log_records).collect()
+        };
+        let left = records(&decode(&sampled.batch));
+        let traced = |records: &[LogRecord]| -> Vec<Vec<u8>> {
+            records.iter().map(|record| record.trace_id.clone()).filter(|id| !id.is_empty()).collect()
+        };
+        let mut expected = traced(&records(&request));
+        expected.retain(|id| threshold.keeps(of_id(id)));
+        prop_assert_eq!(traced(&left), expected);
+
+        let digits = threshold.to_string();
+        for record in &left {
+            let noted = record.attributes.iter().find(|entry| entry.key == "sampling.threshold");
+            let noted = noted.and_then(|entry| entry.value.clone()?.value);
+            let expected = (digits != "0").then(|| Value::StringValue(digits.clone()));
+            prop_assert_eq!(noted, expected);
+        }
+
+        // Another stage of the same threshold changes nothing, whatever is done to the attributes meanwhile.
+        let again = ThresholdSampler::new().step(sampled.batch, threshold).unwrap();
+        prop_assert_eq!((again.removed, again.inconsistent), (0, 0));
+        prop_assert_eq!(records(&decode(&again.batch)), left);
     }
 
     #[test]
