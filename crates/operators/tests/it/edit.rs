@@ -40,13 +40,14 @@ fn action() -> impl Strategy<Value = ActionSettings> {
         value(),
         key(),
         prop::option::of(value()),
+        prop::sample::select(vec!["metadata.X-Tenant", "metadata.other", "other"]),
     );
-    let put = put.prop_map(|(action, key, source, value, from, default_value)| ActionSettings {
+    let put = put.prop_map(|(action, key, source, value, from, default_value, context)| ActionSettings {
         action: action.into(),
         key: Some(key),
         value: (source == 0).then_some(value),
         from_attribute: (source == 1).then_some(from),
-        from_context: (source == 2).then(|| "metadata.X-Tenant".into()),
+        from_context: (source == 2).then(|| context.into()),
         default_value: default_value.filter(|_| source != 0),
         ..ActionSettings::default()
     });
@@ -100,7 +101,9 @@ fn run(plan: &mut EditPlan, input: impl FnOnce(Depth) -> Batch, context: &StepCo
 }
 
 fn headers(tenants: &[&str]) -> Vec<(String, String)> {
-    tenants.iter().map(|tenant| ("x-tenant".to_owned(), (*tenant).to_owned())).collect()
+    let other = ("other".to_owned(), "o".to_owned());
+    let tenants = tenants.iter().map(|tenant| ("x-tenant".to_owned(), (*tenant).to_owned()));
+    std::iter::once(other).chain(tenants).collect()
 }
 
 fn attributes(actions: &[ActionSettings], select: SelectSettings) -> AttributesSettings {
@@ -125,10 +128,9 @@ proptest! {
         let context = StepContext { headers: &headers, ..StepContext::default() };
         let edited = run(&mut plan, |depth| batch(Signal::Traces, &request, depth), &context);
 
-        let tenant = (!tenants.is_empty()).then(|| tenants.join(";"));
         let mut expected = request;
         for span in expected.resource_spans.iter_mut().flat_map(|r| &mut r.scope_spans).flat_map(|s| &mut s.spans) {
-            actions.iter().for_each(|action| naive::apply(action, &mut span.attributes, tenant.as_deref()));
+            actions.iter().for_each(|action| naive::apply(action, &mut span.attributes, &headers));
         }
         let edited = edited.map(|batch| decode(&batch)).unwrap_or_default();
         prop_assert_eq!(without_empty(edited), without_empty(expected));
@@ -142,7 +144,7 @@ proptest! {
         let mut expected = without_empty(request);
         for resource in &mut expected.resource_spans {
             let mut of = resource.resource.clone().unwrap_or_default();
-            actions.iter().for_each(|action| naive::apply(action, &mut of.attributes, None));
+            actions.iter().for_each(|action| naive::apply(action, &mut of.attributes, &[]));
             if resource.resource.is_some() || !of.attributes.is_empty() {
                 resource.resource = Some(of);
             }
@@ -153,7 +155,7 @@ proptest! {
 
     #[test]
     fn logs_and_points_are_edited_as_by_hand(log_request in logs(), metric_request in metrics(), actions in vec(action(), 1..3)) {
-        let apply = |attributes: &mut Vec<KeyValue>| actions.iter().for_each(|action| naive::apply(action, attributes, None));
+        let apply = |attributes: &mut Vec<KeyValue>| actions.iter().for_each(|action| naive::apply(action, attributes, &[]));
 
         let mut plan = EditPlan::attributes(Signal::Logs, &attributes(&actions, SelectSettings::default())).unwrap();
         let edited = run(&mut plan, |depth| batch(Signal::Logs, &log_request, depth), &StepContext::default());

@@ -9,7 +9,7 @@ use regex::Regex;
 use sha2::{Digest, Sha256};
 
 /// Applies one action to a map of attributes.
-pub(crate) fn apply(action: &ActionSettings, attributes: &mut Vec<KeyValue>, header: Option<&str>) {
+pub(crate) fn apply(action: &ActionSettings, attributes: &mut Vec<KeyValue>, headers: &[(String, String)]) {
     let key = action.key.clone();
     let pattern = action.pattern.as_deref().map(|pattern| Regex::new(pattern).unwrap());
     let named = |name: &str| {
@@ -21,7 +21,7 @@ pub(crate) fn apply(action: &ActionSettings, attributes: &mut Vec<KeyValue>, hea
             let found = match (&action.value, &action.from_attribute, &action.from_context) {
                 (Some(value), None, None) => Some(of_setting(value)),
                 (None, Some(from), None) => get(attributes, from).cloned(),
-                (None, None, Some(_)) => header.map(|text| Value::StringValue(text.into())),
+                (None, None, Some(from)) => header(headers, from).map(Value::StringValue),
                 _ => None,
             };
             let Some(value) = found.or(action.default_value.as_ref().map(of_setting)) else { return };
@@ -67,6 +67,13 @@ pub(crate) fn apply(action: &ActionSettings, attributes: &mut Vec<KeyValue>, hea
         }
         other => panic!("{other}"),
     }
+}
+
+fn header(headers: &[(String, String)], from: &str) -> Option<String> {
+    let name = from.trim_start_matches("metadata.").to_lowercase();
+    let values: Vec<_> =
+        headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.clone()).collect();
+    (!values.is_empty()).then(|| values.join(";"))
 }
 
 fn get<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
