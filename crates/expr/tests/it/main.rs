@@ -4,5 +4,6 @@
 mod noise;
 mod oracle;
 mod page;
+mod point;
 mod record;
 mod script;

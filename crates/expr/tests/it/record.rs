@@ -2,27 +2,42 @@
 
 use aldis_expr::{Environment, Expression, List, Value};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value,
 };
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use otlp::{Batch, Check, Checker, Depth, Signal};
 use prost::Message;
 
+use crate::point::Point;
+
 /// A record with its resource and scope.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
-    pub(crate) signal: Option<Signal>,
+    signal: Option<Signal>,
     resource: Vec<KeyValue>,
     scope: InstrumentationScope,
     span: Span,
     log: LogRecord,
+    point: Point,
 }
 
 impl Given {
+    /// A record without any field: `span`, `log`, or the type of a metric.
+    pub(crate) fn new(kind: &str) -> Self {
+        let signal = match kind {
+            "span" => Signal::Traces,
+            "log" => Signal::Logs,
+            _ => Signal::Metrics,
+        };
+        Self { signal: Some(signal), point: Point::of(kind), ..Self::default() }
+    }
+
     pub(crate) fn signal(&self) -> Signal {
         self.signal.unwrap_or(Signal::Traces)
     }
@@ -38,11 +53,13 @@ impl Given {
             .map(|key| key.trim_matches('"').to_owned())
             .collect();
         let logs = self.signal() == Signal::Logs;
+        let points = self.signal() == Signal::Metrics;
         match head {
             "resource" => insert(&mut self.resource, &keys, value),
             "scope.attributes" => insert(&mut self.scope.attributes, &keys, value),
             "scope.name" => self.scope.name = text(&value),
             "scope.version" => self.scope.version = text(&value),
+            "attributes" if points => insert(&mut self.point.attributes, &keys, value),
             "attributes" if logs => insert(&mut self.log.attributes, &keys, value),
             "attributes" => insert(&mut self.span.attributes, &keys, value),
             "body" if !keys.is_empty() => {
@@ -53,6 +70,7 @@ impl Given {
                 insert(&mut entries, &keys, value);
                 self.log.body = Some(map(entries));
             }
+            _ if points => self.point.set(head, &value),
             _ if logs => self.set_log(head, value),
             _ => self.set_span(head, value),
         }
@@ -126,6 +144,21 @@ pub(crate) fn batch(given: &[Given]) -> Batch {
                 .collect(),
         }
         .encode_to_vec(),
+        Signal::Metrics => ExportMetricsServiceRequest {
+            resource_metrics: given
+                .iter()
+                .map(|one| ResourceMetrics {
+                    resource: one.resource(),
+                    scope_metrics: vec![ScopeMetrics {
+                        scope: Some(one.scope.clone()),
+                        metrics: vec![one.point.metric()],
+                        ..ScopeMetrics::default()
+                    }],
+                    ..ResourceMetrics::default()
+                })
+                .collect(),
+        }
+        .encode_to_vec(),
         _ => ExportTraceServiceRequest {
             resource_spans: given
                 .iter()
@@ -188,14 +221,14 @@ fn insert(entries: &mut Vec<KeyValue>, keys: &[String], value: AnyValue) {
     }
 }
 
-fn text(value: &AnyValue) -> String {
+pub(crate) fn text(value: &AnyValue) -> String {
     match &value.value {
         Some(any_value::Value::StringValue(text)) => text.clone(),
         other => panic!("a text was expected, not {other:?}"),
     }
 }
 
-fn number(value: &AnyValue) -> i64 {
+pub(crate) fn number(value: &AnyValue) -> i64 {
     match &value.value {
         Some(any_value::Value::IntValue(number)) => *number,
         other => panic!("an integer was expected, not {other:?}"),

@@ -1,14 +1,13 @@
 //! Runs `testdata/*.script`.
 //!
-//! A script is a sentence of intent (`#`), records (`given span` or `given log`, then indented `path = literal`; it holds
-//! until the next one), and cases: `> expression` or `? condition`, continued by `| ` lines, followed by what it yields or by
+//! A script is a sentence of intent (`#`), records (`given span`, `given log` or `given gauge`, `sum`, …, then indented
+//! `path = literal`; it holds until the next one), and cases: `> expression` or `? condition`, continued by `| ` lines, followed by what it yields or by
 //! what is wrong, up to a blank line. `ALDIS_BLESS=1 cargo test` writes what came out into the scripts; read the difference.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use aldis_expr::{Environment, Expression, Selection};
-use otlp::Signal;
 
 use crate::record::Given;
 
@@ -50,12 +49,7 @@ pub(crate) fn run(script: &str) -> String {
     while let Some(line) = lines.next() {
         writeln!(out, "{line}").unwrap();
         if let Some(kind) = line.strip_prefix("given ") {
-            given = Given::default();
-            given.signal = Some(match kind {
-                "span" => Signal::Traces,
-                "log" => Signal::Logs,
-                _ => panic!("no record is called {kind:?}"),
-            });
+            given = Given::new(kind);
         } else if let Some(assignment) = line.strip_prefix("  ") {
             let (path, value) =
                 assignment.split_once(" = ").unwrap_or_else(|| panic!("{line:?} has no ` = `"));
