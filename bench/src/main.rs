@@ -1,9 +1,11 @@
-//! Measurements. `bench check` measures what it costs to check a request; `bench record` what it costs to record a span
+//! Measurements. `bench expr` measures what a condition costs beside the `cel` crate;
+//! `bench check` measures what it costs to check a request; `bench record` what it costs to record a span
 //! in one's own process; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
 mod check;
+mod expressions;
 mod process;
 mod record;
 
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
         Some("check") => check::command(&shared_data()),
+        Some("expr") => expressions::command(&shared_data()),
         Some("process") => process::command(&args[1..]),
         Some("record") => record::command(&args[1..]),
         _ => Err(format!("say what to measure\n{}\n{}", process::HELP, record::HELP)),

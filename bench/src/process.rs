@@ -10,7 +10,7 @@ mod generator;
 mod machine;
 mod row;
 mod sample;
-mod spread;
+pub(crate) mod spread;
 mod system;
 mod usage;
 mod verdict;

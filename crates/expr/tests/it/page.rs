@@ -52,7 +52,7 @@ fn its_tables_list_every_field_with_its_type() {
             assert_eq!(row.split('|').nth(2).unwrap().trim(), kind, "{name}");
         }
     }
-    let [spans, points] = [Signal::Traces, Signal::Metrics].map(|signal| Environment::of(signal));
+    let [spans, points] = [Signal::Traces, Signal::Metrics].map(Environment::of);
     for (constant, _) in spans.constants().chain(points.constants()) {
         assert!(page.contains(&format!("`{constant}`")), "{constant}");
     }
