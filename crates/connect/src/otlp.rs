@@ -10,7 +10,9 @@
 //!
 //! The tables of status codes are those of the OTLP specification 1.10, "OTLP/gRPC Response" and "OTLP/HTTP Response".
 //!
-//! Not here: TLS, OTLP/JSON, authentication.
+//! OTLP/JSON is transcoded to wire bytes when it arrives and answered in JSON; nothing sends it.
+//!
+//! Not here: TLS, authentication.
 
 mod base64;
 mod channel;

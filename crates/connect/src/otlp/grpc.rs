@@ -109,7 +109,8 @@ where
     }
     let codec = encoding.filter(|_| compressed);
     let headers = rules.include_metadata.then(|| metadata(&head.headers));
-    desk.admit(port, Arrived { body, codec, max: rules.max, headers, timeout }, held, counted).await
+    desk.admit(port, Arrived { body, codec, is_json: false, max: rules.max, headers, timeout }, held, counted)
+        .await
 }
 
 /// Reads the one message of a unary call: whether it is compressed, and its bytes.

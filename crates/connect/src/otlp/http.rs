@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body::Body;
@@ -22,7 +22,15 @@ use crate::{
     limits::{MAX_DISCARDED_BYTES, OVERLOAD_RETRY_AFTER},
 };
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+
+/// What a body is written in; the answer is written in the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+}
 
 /// Answers one request.
 pub(super) async fn answer<B>(
@@ -34,23 +42,21 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    let form = form(request.headers());
+    // Whoever sends neither is answered in protobuf.
+    let answer_in = *form.as_ref().unwrap_or(&Form::Protobuf);
     let path = request.uri().path();
     let signal = Signal::ALL.into_iter().find(|signal| settings.path(*signal) == path);
     let Some(port) = signal.and_then(|signal| desk.port(signal)) else {
         desk.stats.unrouted.fetch_add(1, Relaxed);
-        return refused(&Refusal::NoSuchPath(path.to_owned()));
+        return refused(&Refusal::NoSuchPath(path.to_owned()), answer_in);
     };
     let mut counted = Counted::new(desk.stats.signal(port.signal()));
-    let end = call(desk, port, settings, request, &mut counted).await;
+    let end = call(desk, port, settings, request, form, &mut counted).await;
     counted.settle(&end);
     match end {
-        Ok(partial) => {
-            let mut response =
-                Response::new(AnswerBody { data: Some(partial.response().into()), trailers: None });
-            response.headers_mut().insert(CONTENT_TYPE, PROTOBUF);
-            response
-        }
-        Err(refusal) => refused(&refusal),
+        Ok(partial) => written(answer_in, || partial.response(), || partial.json(port.signal())),
+        Err(refusal) => refused(&refusal, answer_in),
     }
 }
 
@@ -59,13 +65,18 @@ async fn call<B>(
     port: &Port,
     settings: &HttpSettings,
     request: Request<B>,
+    form: Result<Form, Refusal>,
     counted: &mut Counted<'_>,
 ) -> Result<PartialSuccess, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let codec = encoding(&request)?;
+    if request.method() != Method::POST {
+        return Err(Refusal::WrongMethod);
+    }
+    let is_json = form? == Form::Json;
+    let codec = encoding(request.headers())?;
     let max = settings.max_request_body_size;
     let headers = settings.include_metadata.then(|| metadata(request.headers()));
     let may_close = request.version() < Version::HTTP_2;
@@ -80,43 +91,56 @@ where
         whole
     });
     let body = read.await.map_err(|_| Refusal::SlowBody)??;
-    desk.admit(port, Arrived { body, codec, max, headers, timeout: None }, held, counted).await.map_err(
-        |refusal| {
+    desk.admit(port, Arrived { body, codec, is_json, max, headers, timeout: None }, held, counted)
+        .await
+        .map_err(|refusal| {
             match refusal {
                 // HTTP knows no "internal error of the sender": what does not decompress is a bad request.
                 Refusal::Undecodable(why) => Refusal::Malformed(why),
                 other => other,
             }
-        },
-    )
+        })
 }
 
-/// Method, media type and compression; the one place that a reader of OTLP/JSON has to be told of.
-fn encoding<B>(request: &Request<B>) -> Result<Option<Codec>, Refusal> {
-    if request.method() != Method::POST {
-        return Err(Refusal::WrongMethod);
-    }
-    let text = |name| {
-        request.headers().get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()))
-    };
-    let kind = text(CONTENT_TYPE).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "application/x-protobuf" => {}
-        "application/json" => {
-            let why = "OTLP/JSON is not read here; send application/x-protobuf";
-            return Err(Refusal::WrongContentType(why.to_owned()));
-        }
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+        .unwrap_or_default()
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
+    let kind = text(headers, &CONTENT_TYPE);
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "application/x-protobuf" => Ok(Form::Protobuf),
+        "application/json" => Ok(Form::Json),
         other => {
-            let why = format!("content type {other:?} is not understood; send application/x-protobuf");
-            return Err(Refusal::WrongContentType(why));
+            let hint = "send application/x-protobuf or application/json";
+            Err(Refusal::WrongContentType(format!("content type {other:?} is not understood; {hint}")))
         }
     }
-    let name = text(CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase();
-    match name.as_str() {
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Option<Codec>, Refusal> {
+    let name = text(headers, &CONTENT_ENCODING);
+    match name.trim() {
         "" | "identity" => Ok(None),
         name => codec::by_name(name).map(Some).ok_or_else(|| Refusal::WrongEncoding(name.to_owned())),
     }
+}
+
+fn written(
+    form: Form,
+    protobuf: impl FnOnce() -> Vec<u8>,
+    json: impl FnOnce() -> String,
+) -> Response<AnswerBody> {
+    let (kind, data) = match form {
+        Form::Protobuf => (PROTOBUF, Bytes::from(protobuf())),
+        Form::Json => (JSON, Bytes::from(json())),
+    };
+    let mut response = Response::new(AnswerBody { data: Some(data), trailers: None });
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 async fn whole<B>(body: &mut B, max: usize, held: &mut Held<'_>) -> Result<Bytes, Refusal>
@@ -157,16 +181,15 @@ where
     }
 }
 
-fn refused(refusal: &Refusal) -> Response<AnswerBody> {
+fn refused(refusal: &Refusal, form: Form) -> Response<AnswerBody> {
     let status = Status {
         code: refusal.code() as u32,
         message: refusal.to_string(),
         retry_after: refusal.retry_after(),
     };
-    let mut response = Response::new(AnswerBody { data: Some(status.encode().into()), trailers: None });
+    let mut response = written(form, || status.encode(), || status.json());
     *response.status_mut() = refusal.http_status();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PROTOBUF);
     if let Some(after) = status.retry_after {
         // Whole seconds, and never zero: that would invite the sender back at once.
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use otlp::{Batch, Check, Checker, Codec, Signal};
+use otlp::{Batch, Check, Checker, Codec, Signal, json};
 use pipeline::{Budget, Charge, Context, Inlet, Item, Outcome, Receipt, Shards};
 
 use super::{
@@ -43,6 +43,8 @@ pub(super) struct Port {
 pub(super) struct Arrived {
     pub(super) body: Bytes,
     pub(super) codec: Option<Codec>,
+    /// Whether the body is OTLP/JSON.
+    pub(super) is_json: bool,
     pub(super) max: usize,
     pub(super) headers: Option<Arc<[(String, String)]>>,
     pub(super) timeout: Option<Duration>,
@@ -144,15 +146,23 @@ impl Port {
     }
 
     fn check(&self, arrived: &Arrived, held: &mut Held<'_>) -> Result<Batch, Refusal> {
-        let raw = match arrived.codec {
+        let mut raw = match arrived.codec {
             None => arrived.body.clone(),
             Some(codec) => {
                 codec::decompress(codec, &arrived.body, arrived.max, &mut |bytes| held.take(bytes))?
             }
         };
+        if arrived.is_json {
+            // Wire bytes are never longer than the JSON that says the same.
+            if !held.take(raw.len()) {
+                return Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER });
+            }
+            let wire = json::to_wire(self.signal, &raw);
+            raw = wire.map_err(|error| Refusal::Malformed(error.to_string()))?.into();
+        }
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = checker.check(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
-        if let Some(codec) = arrived.codec {
+        if let Some(codec) = arrived.codec.filter(|_| !arrived.is_json) {
             batch.set_compressed(codec, arrived.body.clone());
         }
         Ok(batch)

@@ -2,6 +2,8 @@
 //! `Export*ServiceResponse` (its `partial_success` has the same shape for every signal), `google.rpc.Status` and
 //! `google.rpc.RetryInfo`.
 
+mod json;
+
 use std::time::Duration;
 
 const RETRY_INFO_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";

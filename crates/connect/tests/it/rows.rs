@@ -99,7 +99,7 @@ fn http_requests() {
     let (valid, malformed) = (spans(3), bytes::Bytes::from_static(&[0x0a, 0x7f, 1]));
     let empty = bytes::Bytes::new();
     // What it is, path, body, change, expected status.
-    let rows: [(&str, &str, &bytes::Bytes, Change, u16); 14] = [
+    let rows: [(&str, &str, &bytes::Bytes, Change, u16); 13] = [
         ("valid", "/v1/traces", &valid, nothing, 200),
         ("empty", "/v1/traces", &empty, nothing, 200),
         (
@@ -116,7 +116,6 @@ fn http_requests() {
         ("a signal without a pipeline", "/v1/metrics", &valid, nothing, 404),
         ("profiles without a pipeline", "/v1development/profiles", &valid, nothing, 404),
         ("GET", "/v1/traces", &empty, |r| *r.method_mut() = Method::GET, 405),
-        ("JSON", "/v1/traces", &empty, |r| header(r, "content-type", "application/json"), 415),
         ("text", "/v1/traces", &valid, |r| header(r, "content-type", "text/plain"), 415),
         ("no type", "/v1/traces", &valid, |r| drop(r.headers_mut().remove("content-type")), 415),
         ("unknown compression", "/v1/traces", &valid, |r| header(r, "content-encoding", "br"), 415),
@@ -149,6 +148,37 @@ fn http_requests() {
         let answer = ask(&mut sender, request).await;
         assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0));
     });
+    assert_balanced(&side);
+}
+
+#[test]
+fn json_requests() {
+    let side = Side::start();
+    let two = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a","kind":2},{"name":"b"}]}]}]}"#;
+    let gzip = aldis_connect::codec::compress(otlp::Codec::Gzip, 1, two.as_bytes()).expect("compressed");
+    let json = |body: bytes::Bytes| {
+        let mut request = http_request("/v1/traces", full(body));
+        header(&mut request, "content-type", "application/json; charset=utf-8");
+        request
+    };
+    block_on(async {
+        let mut packed = json(gzip);
+        header(&mut packed, "content-encoding", "gzip");
+        for request in [json(two.into()), packed] {
+            let answer = http1(side.http(), request).await;
+            assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"{}"[..]), "{answer:?}");
+            assert_eq!(answer.headers["content-type"], "application/json");
+            let batch = side.memory.batches.lock().expect("unpoisoned").pop().expect("offered");
+            assert_eq!((batch.len(), batch.compressed(otlp::Codec::Gzip)), (2, None));
+        }
+        side.memory.answer_with(Some(Outcome::Delivered { rejected: 1 }));
+        let answer = http1(side.http(), json(two.into())).await;
+        assert!(answer.body.starts_with(br#"{"partialSuccess":{"rejectedSpans":"1""#), "{answer:?}");
+        let answer = http1(side.http(), json("{".into())).await;
+        assert_eq!(answer.status.as_u16(), 400);
+        assert!(answer.body.starts_with(br#"{"code":3,"message":"malformed JSON"#), "{answer:?}");
+    });
+    side.memory.batches.lock().expect("unpoisoned").clear();
     assert_balanced(&side);
 }
 
