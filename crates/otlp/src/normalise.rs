@@ -10,6 +10,9 @@ use crate::wire::{self, Field, Payload};
 use crate::{Signal, put};
 
 /// Rewrites a request that was found valid. Unknown fields are kept.
+///
+/// Memory stays in proportion to the request however deep it nests: merged messages are lists of parts, not copies, and all
+/// is written into one buffer.
 pub(crate) fn normalise(signal: Signal, request: &[u8]) -> Vec<u8> {
     let shape = match signal {
         Signal::Traces => &schema::TRACES.request,
@@ -19,7 +22,7 @@ pub(crate) fn normalise(signal: Signal, request: &[u8]) -> Vec<u8> {
         Signal::Profiles => return request.to_vec(),
     };
     let mut out = Vec::with_capacity(request.len());
-    message(shape, request, &mut out);
+    message(shape, &[request], &mut out);
     out
 }
 
@@ -34,43 +37,48 @@ struct Run {
     last: usize,
 }
 
-/// Appends the message in `body` with every singular field once, at the place of its last occurrence.
-fn message(shape: &'static Shape, body: &[u8], out: &mut Vec<u8>) {
-    let runs = runs(shape, body);
-    let mut pending: Vec<(u32, Vec<u8>)> = Vec::new();
-    for (position, field) in wire::fields(body).enumerate() {
+/// Appends the message whose body came in `parts`, with every singular field once, at the place of its last occurrence.
+fn message(shape: &'static Shape, parts: &[&[u8]], out: &mut Vec<u8>) {
+    let runs = runs(shape, parts);
+    for (position, field) in fields(parts).enumerate() {
         let declared = shape.field(field.number);
-        if declared.once == 0 {
-            emit(declared.kind, &field, out);
-            continue;
-        }
-        let run = runs[declared.once.trailing_zeros() as usize];
-        if field.number != run.number || position < run.first {
-            continue;
+        let mut first = position;
+        if declared.once != 0 {
+            let run = runs[declared.once.trailing_zeros() as usize];
+            if position != run.last {
+                continue;
+            }
+            first = run.first;
         }
         match (declared.kind, field.payload) {
-            (Kind::Message(child), Payload::Bytes(part)) if run.first != run.last => {
-                let held = pending.iter().position(|(number, _)| *number == field.number);
-                let held = held.unwrap_or_else(|| {
-                    pending.push((field.number, Vec::new()));
-                    pending.len() - 1
-                });
-                let merged = &mut pending[held].1;
-                merged.extend_from_slice(part);
-                if position == run.last {
-                    nested(child, field.number, merged, out);
-                }
+            (Kind::Message(child), Payload::Bytes(body)) if first == position => {
+                nested(child, field.number, &[body], out);
             }
-            _ if position == run.last => emit(declared.kind, &field, out),
-            _ => {}
+            (Kind::Message(child), Payload::Bytes(_)) => {
+                let run = fields(parts).take(position + 1).skip(first);
+                let merged = run.filter(|part| part.number == field.number).filter_map(|part| body(&part));
+                nested(child, field.number, &merged.collect::<Vec<_>>(), out);
+            }
+            _ => out.extend_from_slice(field.raw),
         }
     }
 }
 
+fn fields<'a>(parts: &[&'a [u8]]) -> impl Iterator<Item = Field<'a>> {
+    parts.iter().flat_map(|part| wire::fields(part))
+}
+
+fn body<'a>(field: &Field<'a>) -> Option<&'a [u8]> {
+    match field.payload {
+        Payload::Bytes(body) => Some(body),
+        _ => None,
+    }
+}
+
 /// Which occurrences count, by the number of the bit that a singular field or oneof has.
-fn runs(shape: &Shape, body: &[u8]) -> [Run; u32::BITS as usize] {
+fn runs(shape: &Shape, parts: &[&[u8]]) -> [Run; u32::BITS as usize] {
     let mut runs = [Run::default(); u32::BITS as usize];
-    for (position, field) in wire::fields(body).enumerate() {
+    for (position, field) in fields(parts).enumerate() {
         let once = shape.field(field.number).once;
         if once != 0 {
             let run = &mut runs[once.trailing_zeros() as usize];
@@ -83,16 +91,13 @@ fn runs(shape: &Shape, body: &[u8]) -> [Run; u32::BITS as usize] {
     runs
 }
 
-fn emit(kind: Kind, field: &Field<'_>, out: &mut Vec<u8>) {
-    match (kind, field.payload) {
-        (Kind::Message(child), Payload::Bytes(body)) => nested(child, field.number, body, out),
-        _ => out.extend_from_slice(field.raw),
-    }
-}
-
-fn nested(shape: &'static Shape, number: u32, body: &[u8], out: &mut Vec<u8>) {
-    let mut inner = Vec::with_capacity(body.len());
-    message(shape, body, &mut inner);
+/// Appends a message field. Its length is put before it when it is known.
+fn nested(shape: &'static Shape, number: u32, parts: &[&[u8]], out: &mut Vec<u8>) {
     // Every message field of OTLP has a number below 16.
-    put::bytes(put::len_tag(number as u8), &inner, out);
+    out.push(put::len_tag(number as u8));
+    let start = out.len();
+    message(shape, parts, out);
+    let mut len = Vec::with_capacity(put::MAX_VARINT);
+    put::varint((out.len() - start) as u64, &mut len);
+    out.splice(start..start, len);
 }

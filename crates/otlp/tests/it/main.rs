@@ -1,7 +1,9 @@
 //! What arrives is read as prost reads it.
 
 mod agreement;
+mod batches;
 mod compare;
+mod corpus;
 mod cuts;
 mod edits;
 mod entropy;
