@@ -1,7 +1,7 @@
 //! Test data: every file under a `testdata` folder is read by a test, every fuzz corpus belongs to a fuzz target.
 //!
-//! A file counts as read when a source file of its crate names it, or reads the folder it is in: names the folder, as
-//! `testdata` or `testdata/<folder>`, and calls `read_dir`.
+//! A file counts as read when a source file of its crate names it, or reads the folder it is in: names the folder (or
+//! one above it), as `testdata/<folder>` or for what lies there directly as `testdata`, and calls `read_dir`.
 
 use super::tree::File;
 use super::{Finding, Tree};
@@ -15,12 +15,15 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &tree.files {
         if let Some((home, inside)) = file.path.split_once("testdata/") {
-            let folder = format!("testdata/{inside}");
-            let folder = folder.rsplit_once('/').map_or("testdata", |(folder, _)| folder);
-            let read = sources
-                .iter()
-                .filter(|source| source.path.starts_with(home))
-                .any(|source| source.text.contains(file.name()) || reads_folder(&source.text, folder));
+            let whole = format!("testdata/{inside}");
+            // Of `testdata/a/b/c`: `testdata/a/b` and `testdata/a`; `testdata` only for what lies in it directly.
+            let depth = whole.matches('/').count();
+            let folders: Vec<&str> = whole.match_indices('/').map(|(at, _)| &whole[..at]).collect();
+            let folders = if depth == 1 { &folders[..] } else { &folders[1..] };
+            let read = sources.iter().filter(|source| source.path.starts_with(home)).any(|source| {
+                source.text.contains(file.name())
+                    || folders.iter().any(|folder| reads_folder(&source.text, folder))
+            });
             if !read && file.name() != "README.md" {
                 findings.push(Finding::new(&file.path, "is read by no test: read it or delete it"));
             }
@@ -53,6 +56,8 @@ mod tests {
                 "crates/a/tests/it/main.rs",
                 "include_bytes!(\"../../testdata/one.bin\"); read_dir(\"testdata/scripts\");",
             ),
+            ("crates/b/testdata/deep/er/x.yaml", ""),
+            ("crates/b/tests/it/main.rs", "read_dir(root.join(\"testdata/deep\").join(name));"),
             ("fuzz/corpus/check/seed", ""),
             ("fuzz/fuzz_targets/check.rs", ""),
         ]);
