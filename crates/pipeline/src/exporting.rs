@@ -20,10 +20,10 @@ use crate::{
 };
 
 mod consumer;
-mod shared;
+mod state;
 mod undelivered;
 
-use shared::{Shared, State};
+use state::{Enqueued, Shared, State};
 pub use undelivered::Undelivered;
 
 /// When whoever waits for an item is told that it was delivered.
@@ -129,12 +129,12 @@ impl ExporterQueue {
         // Blocked items are before this one.
         let blocked = !state.blocked.is_empty() && self.shared.settings.policy == Policy::Block;
         let offered = if blocked {
-            Err((RefusalReason::Wait, item))
+            Enqueued::Not(RefusalReason::Wait, item)
         } else {
             self.shared.enqueue(&mut state, item, size, now_ns)
         };
         match offered {
-            Ok(mut told) => {
+            Enqueued::Taken(mut told) => {
                 let wake = self.shared.take_idle(&mut state, home);
                 drop(state);
                 if let Some(consumer) = wake {
@@ -142,19 +142,19 @@ impl ExporterQueue {
                 }
                 told.tell();
             }
-            Err((RefusalReason::Wait, item)) if self.shared.may_block(&state, size) => {
+            Enqueued::Not(RefusalReason::Wait, item) if self.shared.may_block(&state, size) => {
                 row.enqueued.add(size.records);
                 row.queued.add(size.records);
                 state.blocked_size.add(size);
                 state.blocked.push_back((size, item));
             }
-            Err((RefusalReason::Dropped, item)) => {
+            Enqueued::Not(RefusalReason::Dropped, item) => {
                 drop(state);
                 row.enqueued.add(size.records);
                 row.dropped[crate::ledger::DropCause::Newest as usize].add(size.records);
                 item.resolve(refused("the exporter's queue is full"));
             }
-            Err((_, item)) => {
+            Enqueued::Not(_, item) => {
                 drop(state);
                 row.refused.add(size.records);
                 item.resolve(refused("the exporter's queue is full"));

@@ -164,26 +164,23 @@ impl Drop for Share {
 /// Settles the shares of one item with the outcome of the whole. Rejected records are dealt out in proportion to weight,
 /// so that their sum is exact and none is dealt more than it has.
 pub fn resolve_all(shares: Vec<Share>, outcome: Outcome) {
+    let mut weight_left: u64 = shares.iter().map(Share::weight).sum();
+    let mut shares = shares.into_iter();
+    let Some(last) = shares.next_back() else { return };
     let Outcome::Delivered { rejected } = outcome else {
-        for share in shares {
-            share.resolve(outcome.clone());
-        }
+        shares.for_each(|share| share.resolve(outcome.clone()));
+        last.resolve(outcome);
         return;
     };
-    let mut weight_left: u64 = shares.iter().map(Share::weight).sum();
     let mut rejected_left = rejected;
-    let mut shares = shares.into_iter().peekable();
-    while let Some(share) = shares.next() {
-        let part = if shares.peek().is_none() {
-            rejected_left
-        } else {
-            let exact = u128::from(rejected_left) * u128::from(share.weight) / u128::from(weight_left.max(1));
-            exact as u64
-        };
+    for share in shares {
+        let exact = u128::from(rejected_left) * u128::from(share.weight) / u128::from(weight_left.max(1));
+        let part = exact as u64;
         weight_left -= share.weight;
         rejected_left -= part;
         share.resolve(Outcome::Delivered { rejected: part });
     }
+    last.resolve(Outcome::Delivered { rejected: rejected_left });
 }
 
 /// Cuts shares standing for `weight` records off the front of a list, splitting one where it must.

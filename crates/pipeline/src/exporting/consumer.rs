@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{sleep_until, timeout};
 
-use super::shared::Shared;
+use super::state::Shared;
 use crate::{
     Item, Outcome, Sender, clock,
     contain::{Contained, contain},

@@ -173,7 +173,7 @@ impl TelemetryPipelineBuilder {
             workers: shards.count(),
         };
         let core = Arc::new(Core {
-            intake: Intake::new(settings),
+            intake: Intake::new(&settings),
             tap: Arc::new(Tap::new(self.stream_bytes)),
             barrier: Barrier::new(shards.count()),
             fates: Arc::new(Fates::default()),

@@ -134,7 +134,7 @@ impl Event<'_> {
 }
 
 impl Intake {
-    pub(super) fn new(settings: IntakeSettings) -> Self {
+    pub(super) fn new(settings: &IntakeSettings) -> Self {
         let small = settings.records < SMALL_CAPACITY;
         let stripes = if small { 1 } else { settings.workers * STRIPES_PER_WORKER };
         let request_records = (settings.records / REQUESTS.max(stripes * 2)).clamp(1, settings.batch_size);

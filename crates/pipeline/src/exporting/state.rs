@@ -63,6 +63,12 @@ impl State {
     }
 }
 
+/// What became of an item that was offered.
+pub(super) enum Enqueued {
+    Taken(Told),
+    Not(RefusalReason, Item),
+}
+
 /// Outcomes to be told once the lock is released.
 #[derive(Default)]
 pub(super) struct Told {
@@ -135,13 +141,7 @@ impl Shared {
     }
 
     /// Puts an item into the queue and counts it. What is to be told must be told after the lock is released.
-    pub(super) fn enqueue(
-        &self,
-        state: &mut State,
-        mut item: Item,
-        size: Size,
-        now_ns: u64,
-    ) -> Result<Told, (RefusalReason, Item)> {
+    pub(super) fn enqueue(&self, state: &mut State, mut item: Item, size: Size, now_ns: u64) -> Enqueued {
         let row = self.counters.row(item.batch.signal());
         let mut told = Told::default();
         let accepted = self.settings.acknowledge == Acknowledge::Accepted;
@@ -162,14 +162,14 @@ impl Shared {
                     row.queued.sub(size.records);
                     row.dropped[DropCause::Oldest as usize].add(size.records);
                 }
-                Ok(told)
+                Enqueued::Taken(told)
             }
             Err(mut refusal) => {
                 if accepted {
                     refusal.item.context.shares = shares;
                     refusal.item.context.deadline_ns = deadline_ns;
                 }
-                Err((refusal.reason, refusal.item))
+                Enqueued::Not(refusal.reason, refusal.item)
             }
         }
     }
@@ -190,7 +190,7 @@ impl Shared {
             state.blocked_size.sub(size);
             let row = self.counters.row(item.batch.signal());
             // They were counted when they began to wait.
-            if let Ok(told) = self.enqueue(state, item, size, now_ns) {
+            if let Enqueued::Taken(told) = self.enqueue(state, item, size, now_ns) {
                 row.enqueued.take_back(size.records);
                 row.queued.sub(size.records);
                 all.accepted.extend(told.accepted);
