@@ -16,10 +16,7 @@ const ROUNDS: usize = 25;
 
 /// Runs all measurements on the traces below `shared_data` and prints nanoseconds per span: the best and the median round.
 pub(crate) fn command(shared_data: &Path) -> Result<(), String> {
-    let path = shared_data.join("otlp/hipstershop-traces.zst");
-    let file = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let data = zstd::decode_all(file.as_slice()).map_err(|error| format!("{}: {error}", path.display()))?;
-    let requests = regroup(&data);
+    let requests = requests(shared_data)?;
     let mut counter = Checker::new(Signal::Traces, Check::Framing, Depth::Counts);
     let mut spans = 0;
     for request in &requests {
@@ -57,6 +54,14 @@ pub(crate) fn command(shared_data: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Requests of about a thousand spans.
+pub(crate) fn requests(shared_data: &Path) -> Result<Vec<Bytes>, String> {
+    let path = shared_data.join("otlp/hipstershop-traces.zst");
+    let file = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let data = zstd::decode_all(file.as_slice()).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(regroup(&data))
+}
+
 /// The resources of all requests of the file (u32-BE length, request, …) in requests of their own.
 fn regroup(mut data: &[u8]) -> Vec<Bytes> {
     let mut requests = Vec::new();
@@ -79,7 +84,7 @@ fn regroup(mut data: &[u8]) -> Vec<Bytes> {
     requests
 }
 
-fn report(name: &str, spans: usize, requests: &[Bytes], each: &mut dyn FnMut(&Bytes)) {
+pub(crate) fn report<T>(name: &str, spans: usize, requests: &[T], each: &mut dyn FnMut(&T)) {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();

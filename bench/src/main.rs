@@ -1,10 +1,11 @@
-//! Measurements. `bench expr` measures what a condition costs beside the `cel` crate;
-//! `bench check` measures what it costs to check a request; `bench record` what it costs to record a span
-//! in one's own process; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
+//! Measurements. `bench check` measures what it costs to check a request; `bench edit` to change one and to build one;
+//! `bench expr` what a condition costs beside the `cel` crate; `bench record` what it costs to record a span in one's own
+//! process; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
 mod check;
+mod edit;
 mod expressions;
 mod process;
 mod record;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("check") => check::command(&shared_data()),
         Some("expr") => expressions::command(&shared_data()),
+        Some("edit") => edit::command(&shared_data()),
         Some("process") => process::command(&args[1..]),
         Some("record") => record::command(&args[1..]),
         _ => Err(format!("say what to measure\n{}\n{}", process::HELP, record::HELP)),

@@ -237,7 +237,8 @@ impl Program {
 
     /// How deep the index of a batch should be for the fastest run. A shallower one works too.
     pub fn depth(&self) -> Depth {
-        Depth::Records
+        // The check finds attributes on its way; a second look for them costs more than twice the edit itself.
+        if self.plan.has(Target::Record) { Depth::Attributes } else { Depth::Records }
     }
 
     /// The batch with every rule applied, at the depth of the given one, or the very same batch where there is nothing to do: no

@@ -53,6 +53,8 @@ struct Slot {
     key: Text,
     value: Text,
     state: State,
+    /// Bytes of the body of a changed or new one, once they are known.
+    len: u32,
 }
 
 /// The list, and what it is made from. Reused from record to record.
@@ -99,15 +101,27 @@ impl<'a> List<'a> {
     /// Finds the attributes in the message `body`: its fields `number`.
     pub(super) fn scan(&mut self, body: Range32, number: u32) {
         self.clear();
-        let mut at = body.start;
-        for field in wire::fields(&self.raw[body.range()]) {
-            let end = at + field.raw.len() as u32;
-            if let Payload::Bytes(pair) = field.payload
-                && field.number == number
-            {
-                self.slots.push(Slot::of(&attribute_at(Range32 { start: at, end }, pair)));
+        let mut ahead = &self.raw[body.range()];
+        while !ahead.is_empty() {
+            let start = body.end - ahead.len() as u32;
+            // The usual field in line; what is left (groups) by the general walk.
+            let usual = wire::varint(ahead).and_then(|(key, rest)| match key as u32 & 7 {
+                wire::LEN => wire::delimited(rest).map(|(pair, rest)| (key as u32 >> 3, pair, rest)),
+                wire::VARINT => wire::varint(rest).map(|(_, rest)| (0, &[][..], rest)),
+                wire::FIXED64 => rest.get(8..).map(|rest| (0, &[][..], rest)),
+                wire::FIXED32 => rest.get(4..).map(|rest| (0, &[][..], rest)),
+                _ => None,
+            });
+            let Some((found, pair, rest)) = usual else {
+                let skipped = wire::fields(ahead).next().map_or(ahead.len(), |field| field.raw.len());
+                ahead = &ahead[skipped..];
+                continue;
+            };
+            ahead = rest;
+            if found == number {
+                let end = body.end - rest.len() as u32;
+                self.slots.push(Slot::of(&attribute_at(Range32 { start, end }, pair)));
             }
-            at = end;
         }
     }
 
@@ -176,7 +190,9 @@ impl<'a> List<'a> {
                 self.slots[i].value = value;
                 self.touch(i);
             }
-            None => self.slots.push(Slot { field: Range32::default(), key, value, state: State::New }),
+            None => {
+                self.slots.push(Slot { field: Range32::default(), key, value, state: State::New, len: 0 })
+            }
         }
     }
 
@@ -243,7 +259,10 @@ impl<'a> List<'a> {
     /// The first attribute with this key.
     #[inline]
     fn find(&self, key: &[u8]) -> Option<usize> {
-        (0..self.slots.len()).find(|&i| self.slots[i].state != State::Gone && self.has_key(i, key))
+        self.slots.iter().position(|slot| {
+            // The length tells most apart.
+            slot.key.range.len() == key.len() && slot.state != State::Gone && self.bytes(slot.key) == key
+        })
     }
 
     #[inline]
@@ -266,13 +285,17 @@ impl<'a> List<'a> {
     }
 
     /// Bytes that the message around the list has with the changes, if it had `len`.
-    pub(super) fn new_len(&self, mut len: usize) -> usize {
-        for slot in &self.slots {
-            if slot.state != State::Same {
-                len -= slot.field.len();
-                if slot.state != State::Gone {
-                    len += put::len_field(self.pair_len(slot));
-                }
+    pub(super) fn new_len(&mut self, mut len: usize) -> usize {
+        for i in 0..self.slots.len() {
+            let slot = &self.slots[i];
+            if slot.state == State::Same {
+                continue;
+            }
+            len -= slot.field.len();
+            if slot.state != State::Gone {
+                let pair = self.pair_len(slot);
+                len += put::len_field(pair);
+                self.slots[i].len = pair as u32;
             }
         }
         len
@@ -294,7 +317,7 @@ impl<'a> List<'a> {
         wire::fields(pair).filter(|field| !matches!(field.number, 1 | 2)).map(|field| field.raw)
     }
 
-    /// Appends the message `body` around the list as it is now: changed attributes where they were, new ones at the end, under
+    /// Appends the message `body` around the list as it is now, [`List::new_len`] having been asked: changed attributes where they were, new ones at the end, under
     /// the tag of the field. `draft` is told of each attribute if `indexed`.
     pub(super) fn write(&self, body: Range32, tag: u8, indexed: bool, draft: &mut Draft) {
         let mut copied = body.start;
@@ -326,7 +349,7 @@ impl<'a> List<'a> {
 
     fn write_slot(&self, slot: &Slot, tag: u8, draft: &mut Draft) -> AttributeAt {
         let start = draft.position();
-        put::open(tag, self.pair_len(slot), &mut draft.out);
+        put::open(tag, slot.len as usize, &mut draft.out);
         let mut field = |tag: u8, text: Text| {
             if !text.is_there() {
                 return Range32::default();
@@ -346,7 +369,7 @@ impl Slot {
     #[inline]
     fn of(at: &AttributeAt) -> Self {
         let text = |range| Text { place: Place::Batch, range };
-        Slot { field: at.field, key: text(at.key), value: text(at.value), state: State::Same }
+        Slot { field: at.field, key: text(at.key), value: text(at.value), state: State::Same, len: 0 }
     }
 
     /// Where an unchanged attribute was.
@@ -366,9 +389,23 @@ fn elsewhere<'a>(raw: &'a [u8], plan: &'a Plan, text: Text) -> &'a [u8] {
 }
 
 /// Where key and value are in a field whose body is `pair`, which it ends with.
+#[inline]
 fn attribute_at(field: Range32, pair: &[u8]) -> AttributeAt {
+    let start = field.end - pair.len() as u32;
+    // Nearly always a key, then a value, both shorter than 128 bytes.
+    if let [0x0a, key @ 0..=0x7f, rest @ ..] = pair
+        && let Some([0x12, value @ 0..=0x7f, rest @ ..]) = rest.get(usize::from(*key)..)
+        && rest.len() == usize::from(*value)
+    {
+        let end = start + 2 + u32::from(*key);
+        return AttributeAt {
+            field,
+            key: Range32 { start: start + 2, end },
+            value: Range32 { start: end + 2, end: field.end },
+        };
+    }
     let mut at = AttributeAt { field, ..AttributeAt::default() };
-    let mut end = field.end - pair.len() as u32;
+    let mut end = start;
     for part in wire::fields(pair) {
         end += part.raw.len() as u32;
         if let Payload::Bytes(bytes) = part.payload {
