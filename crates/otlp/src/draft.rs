@@ -51,6 +51,21 @@ impl Draft {
         }
     }
 
+    /// Makes room in the columns for a copy of `batch` in which each record may have `more` attributes.
+    pub(crate) fn reserve_copy(&mut self, batch: &Batch, more: usize) {
+        if self.depth == Depth::Counts {
+            return;
+        }
+        let index = batch.index();
+        self.index.resources.reserve_exact(index.resources.len());
+        self.index.scopes.reserve_exact(index.scopes.len());
+        self.index.metrics.reserve_exact(index.metrics.len());
+        if self.depth == Depth::Attributes {
+            self.index.attributes.at.reserve_exact(index.attributes.at.len() + more * batch.len());
+        }
+        self.reserve_records(batch.len(), index);
+    }
+
     /// Makes room in the columns for everything in these batches, which are all indexed at least as deep.
     pub(crate) fn reserve(&mut self, batches: &[Batch]) {
         let sum = |len: fn(&Index) -> usize| batches.iter().map(|batch| len(batch.index())).sum::<usize>();
@@ -156,15 +171,6 @@ impl Draft {
             if self.signal == Signal::Metrics {
                 self.index.records.metric.push(self.index.metrics.len() as u32);
             }
-        }
-    }
-
-    /// Adds span or log record `i` of `from` at a new place, all its columns but its attributes, which the caller adds next.
-    pub(crate) fn push_record_at(&mut self, from: &Index, i: usize, at: RecordAt) {
-        self.begin_record();
-        self.push_at(at);
-        if self.depth != Depth::Counts {
-            self.push_columns(from, i, i + 1, 0);
         }
     }
 

@@ -5,7 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use aldis_otlp::{Check, Checker, Depth, Signal};
+use aldis_otlp::edit::{Action, Inputs, Program, Rule, Source, Target};
+use aldis_otlp::{AttributeValue, Check, Checker, Depth, Signal, merge, split};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -115,4 +116,28 @@ fn filtering_allocates_only_when_something_goes() {
     assert_eq!(during(|| batch.retain(|_, _| true)), (0, 0));
     let (allocations, removed) = during(|| batch.retain(|_, i| i % 2 == 0));
     assert_eq!((allocations, removed, batch.len()), (2, 500, 500));
+}
+
+#[test]
+fn changes_allocate_columns_and_not_records() {
+    let insert = Action::Insert("env".to_owned(), Source::Value(AttributeValue::String("prod".to_owned())));
+    let programs = [Target::Resource, Target::Record]
+        .map(|target| Program::new(vec![Rule::new(target, insert.clone())]));
+    for depth in [Depth::Records, Depth::Attributes] {
+        let batch = Checker::new(Signal::Traces, Check::Full, depth).check(thousand_spans()).expect("valid");
+        let ten = vec![batch.clone(); 10];
+        let (allocations, merged) = during(|| merge(&ten));
+        assert!(allocations <= 16 && merged.len() == 10_000, "merge: {allocations}");
+        let (allocations, parts) = during(|| split(batch.clone(), 100, 0));
+        assert!(allocations <= 18 * parts.len() && parts.len() == 10, "split in ten: {allocations}");
+        for program in &programs {
+            let (allocations, edited) = during(|| program.apply(&batch, Inputs::default()));
+            assert_eq!(edited.map(|batch| batch.len()), Ok(1000));
+            assert!(allocations <= 24, "edit: {allocations}");
+        }
+        let mut half = batch.clone();
+        half.retain(|_, i| i % 2 == 0);
+        let (allocations, wire) = during(|| half.to_wire());
+        assert!(allocations <= 8 && wire.len() < batch.raw().len(), "filter: {allocations}");
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn forward(plan: &Plan, batch: &Batch, inputs: Inputs<'_>) -> Result<
     let raw = batch.raw();
     // A tenth more: the usual rules add a few dozen bytes to a record of some hundreds.
     let mut draft = Draft::new(batch.signal(), depth, raw.len() + raw.len() / 8);
-    draft.reserve_records(batch.len(), batch.index());
+    draft.reserve_copy(batch, plan.most_added());
     let mut copy = Copy {
         batch,
         inputs,

@@ -58,6 +58,13 @@ impl Plan {
         self.steps.iter().any(|step| step.target == target)
     }
 
+    /// How many attributes a record may have more, those extracted from others not counted.
+    pub(super) fn most_added(&self) -> usize {
+        let adds =
+            |step: &&Step| step.target == Target::Record && matches!(step.op, Op::Put { absent: true, .. });
+        self.steps.iter().filter(adds).count()
+    }
+
     fn op(&mut self, action: Action) -> Op {
         match action {
             Action::Insert(key, source) => self.put(&key, &source, true, false),
