@@ -13,7 +13,8 @@ use otlp::event::{AttributeValue, Span, SpanStatus};
 use pipeline::{BackpressureStrategy, TelemetryPipeline};
 
 /// How it is called.
-pub(crate) const HELP: &str = "  bench record [SPANS] [REPEATS]   record_span to a null exporter, 1 and 2 producers";
+pub(crate) const HELP: &str =
+    "  bench record [SPANS] [REPEATS]   record_span to a null exporter, 1 and 2 producers";
 
 /// Spans made before the clock starts, so that making them is not measured. A producer records them block by block.
 const BLOCK: usize = 250_000;

@@ -75,7 +75,7 @@ pub(crate) fn descending(signal: &'static str, request: &[u8]) -> Vec<u8> {
 /// Encodes `request` with fields moved, repeated, merged from others of their kind, unknown ones between, varints padded.
 pub(crate) fn scrambled(signal: &'static str, request: &[u8], entropy: &mut Entropy<'_>) -> Vec<u8> {
     let mut tree = parse(signal, request);
-    scramble(&mut tree, entropy, 0);
+    scramble(&mut tree, entropy);
     encode(&tree, entropy)
 }
 
@@ -108,10 +108,10 @@ fn reverse(tree: &mut [Node]) {
     }
 }
 
-fn scramble(tree: &mut Vec<Node>, entropy: &mut Entropy<'_>, depth: usize) {
+fn scramble(tree: &mut Vec<Node>, entropy: &mut Entropy<'_>) {
     for node in tree.iter_mut() {
         if let Payload::Message(inner) = &mut node.payload {
-            scramble(inner, entropy, depth + 1);
+            scramble(inner, entropy);
         }
     }
     for _ in 0..entropy.below(3) {
