@@ -164,7 +164,8 @@ fn one(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
             sample::run(bench, row, which, Pace::Requests(half))?
         }
         Kind::Overload { sink_per_second, .. } => {
-            sample::run(bench, row, which, Pace::Requests(3.0 * sink_per_second as f64))?
+            let requests = sink_per_second as f64 / bench.bodies(row.offer.bodies)?.records_per_request;
+            sample::run(bench, row, which, Pace::Requests(3.0 * requests))?
         }
         Kind::Plain | Kind::Cost { .. } | Kind::Shards { .. } => {
             sample::run(bench, row, which, Pace::Closed)?

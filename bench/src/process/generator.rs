@@ -46,7 +46,7 @@ pub(crate) struct Sink {
     pub(crate) address: String,
 }
 
-/// Starts a sink that takes at most so many requests per second.
+/// Starts a sink that takes at most so many records per second.
 pub(crate) fn sink(
     programs: &Programs,
     cores: &str,
@@ -54,8 +54,10 @@ pub(crate) fn sink(
     limit: Option<u64>,
 ) -> Result<Sink, String> {
     let address = system::free_address()?;
+    let unused = system::free_address()?;
+    let (grpc, http) = if protocol == "http" { (&unused, &address) } else { (&address, &unused) };
     let mut command = system::pinned(cores);
-    command.arg(&programs.aldis).args(["sink", "--json", &format!("--{protocol}"), &address]);
+    command.arg(&programs.aldis).args(["sink", "--json", "--shards", "1", "--grpc", grpc, "--http", http]);
     if let Some(limit) = limit {
         command.args(["--rate", &limit.to_string()]);
     }
@@ -67,7 +69,7 @@ pub(crate) fn sink(
 impl Sink {
     /// Ends it and reads what it counted.
     pub(crate) fn end(self) -> Result<Sunk, String> {
-        let report = last_json(&self.running.end()?)?;
+        let report = json(&self.running.end()?)?;
         Ok(Sunk {
             records: number(&report, "records")? as u64,
             bytes: number(&report, "bytes")? as u64,
@@ -87,8 +89,8 @@ pub(crate) fn load(
     pace: Pace,
 ) -> Result<Report, String> {
     let mut command = system::pinned(cores);
-    command.arg(&programs.aldis).args(["load", "--json"]).arg("--file").arg(&file.path);
-    command.args(["--endpoint", target, "--protocol", offer.protocol, "--compression", offer.codec]);
+    command.arg(&programs.aldis).args(["load", "--json"]).arg(&file.path);
+    command.args(["--endpoint", target, "--protocol", offer.protocol, "--codec", offer.codec]);
     command.args(["--signal", offer.bodies.signal()]);
     command.args([
         "--connections",
@@ -100,7 +102,7 @@ pub(crate) fn load(
     if let Pace::Requests(per_second) = pace {
         command.args(["--rate", &per_second.to_string()]);
     }
-    let report = last_json(&Running::start(&mut command, "aldis load")?.finished()?)?;
+    let report = json(&Running::start(&mut command, "aldis load")?.finished()?)?;
     Ok(Report {
         delivered: number(&report, "delivered_records")? as u64,
         refused: number(&report, "refused_records")? as u64,
@@ -110,11 +112,8 @@ pub(crate) fn load(
     })
 }
 
-/// The last line that is JSON.
-fn last_json(output: &str) -> Result<Value, String> {
-    let line = output.lines().rev().find(|line| line.starts_with('{'));
-    let line = line.ok_or_else(|| format!("no JSON in {output:?}"))?;
-    serde_json::from_str(line).map_err(|e| format!("{line}: {e}"))
+fn json(output: &str) -> Result<Value, String> {
+    serde_json::from_str(output).map_err(|e| format!("{e} in {output:?}"))
 }
 
 fn number(report: &Value, key: &str) -> Result<f64, String> {

@@ -69,7 +69,7 @@ pub(crate) enum Kind {
     Latency { goal_p99_ms: f64 },
     /// Three times of what the sink takes: peak memory and what the sink got.
     Overload {
-        /// Requests per second that the sink takes.
+        /// Records per second that the sink takes.
         sink_per_second: u64,
         budget_mib: f64,
     },
@@ -159,7 +159,7 @@ pub(crate) const ROWS: [Row; 18] = [
             "sink takes R, 3R offered",
             "limited.yaml",
             SPANS,
-            Kind::Overload { sink_per_second: 100, budget_mib: 100.0 },
+            Kind::Overload { sink_per_second: 100_000, budget_mib: 100.0 },
         )
     },
     plain("connections-1", "relay, 1 connection", Offer { connections: 1, ..SPANS }),

@@ -75,8 +75,7 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
             bounded(blank, ours?, theirs, "ms", goal_p99_ms)
         }
         Kind::Overload { sink_per_second, budget_mib } => {
-            let wanted = sink_per_second as f64 * row.offer.bodies.records() as f64;
-            overload(blank, runs, wanted, budget_mib)
+            overload(blank, runs, sink_per_second as f64, budget_mib)
         }
     }
 }
