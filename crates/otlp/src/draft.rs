@@ -351,7 +351,7 @@ fn extend_kept<T: Copy>(to: &mut Vec<T>, from: &[T], keep: Option<&Bitmap>) {
     match keep {
         None => to.extend_from_slice(from),
         Some(keep) => {
-            to.extend(from.iter().enumerate().filter(|(i, _)| keep.contains(*i)).map(|(_, value)| *value))
+            to.extend(from.iter().enumerate().filter(|(i, _)| keep.contains(*i)).map(|(_, value)| *value));
         }
     }
 }

@@ -191,7 +191,7 @@ impl<'a> List<'a> {
                 self.touch(i);
             }
             None => {
-                self.slots.push(Slot { field: Range32::default(), key, value, state: State::New, len: 0 })
+                self.slots.push(Slot { field: Range32::default(), key, value, state: State::New, len: 0 });
             }
         }
     }

@@ -193,9 +193,9 @@ mod tests {
     use crate::AttributeValue;
     use crate::event::encode_value;
 
-    fn converted(value: AttributeValue, to: ValueType) -> Option<AttributeValue> {
+    fn converted(value: &AttributeValue, to: ValueType) -> Option<AttributeValue> {
         let mut body = Vec::new();
-        encode_value(&value, &mut body);
+        encode_value(value, &mut body);
         let mut out = Vec::new();
         put_converted(ValueView::of(&body), to, &mut out);
         (!out.is_empty()).then(|| ValueView::of(&out).into())
@@ -235,7 +235,7 @@ mod tests {
             ),
         ];
         for (value, to, expected) in table {
-            assert_eq!(converted(value.clone(), to), expected, "{value:?} to {to:?}");
+            assert_eq!(converted(&value, to), expected, "{value:?} to {to:?}");
         }
     }
 

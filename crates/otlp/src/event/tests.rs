@@ -14,6 +14,8 @@ use super::*;
 use crate::limits::MAX_EVENT_VALUE_DEPTH;
 use crate::{Check, Checker, Depth, TraceId};
 
+type Pair = (String, AttributeValue);
+
 fn any(value: &AttributeValue) -> AnyValue {
     use any_value::Value;
     AnyValue {
@@ -337,9 +339,7 @@ fn normal(event: &TelemetryEvent) -> TelemetryEvent {
         let none = text.is_empty() || (hexadecimal && text.bytes().all(|byte| byte == b'0'));
         (!none).then(|| if hexadecimal { text.to_ascii_lowercase() } else { text.to_owned() })
     }
-    fn named(
-        attributes: &[(String, AttributeValue)],
-    ) -> (Option<(String, AttributeValue)>, Vec<(String, AttributeValue)>) {
+    fn named(attributes: &[(String, AttributeValue)]) -> (Option<Pair>, Vec<Pair>) {
         let (service, rest) = without_service(attributes);
         ((!service.is_empty()).then(|| ("service.name".to_owned(), text(&service))), rest)
     }

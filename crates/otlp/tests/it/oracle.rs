@@ -134,10 +134,10 @@ impl Oracle for ExportMetricsServiceRequest {
                     match &mut metric.data {
                         None => {}
                         Some(Data::Gauge(data)) => {
-                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes))
+                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes));
                         }
                         Some(Data::Sum(data)) => {
-                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes))
+                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes));
                         }
                         Some(Data::Histogram(data)) => {
                             data.data_points.iter_mut().for_each(|p| point(&mut p.attributes));
@@ -146,7 +146,7 @@ impl Oracle for ExportMetricsServiceRequest {
                             data.data_points.iter_mut().for_each(|p| point(&mut p.attributes));
                         }
                         Some(Data::Summary(data)) => {
-                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes))
+                            data.data_points.iter_mut().for_each(|p| point(&mut p.attributes));
                         }
                     }
                 }
