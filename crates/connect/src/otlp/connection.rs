@@ -80,11 +80,22 @@ impl Drop for InFlight {
 
 /// Serves one connection until it or the receiver ends. Errors end it and are the peer's to notice: every request on it
 /// has been counted.
-pub(super) async fn drive(stream: TcpStream, desk: Arc<Desk>, speaks: Speaks, phase: watch::Receiver<Phase>) {
+pub(super) async fn drive(
+    stream: TcpStream,
+    desk: Arc<Desk>,
+    speaks: Speaks,
+    mut phase: watch::Receiver<Phase>,
+) {
     // Small answers must not wait for each other; without it they are only later.
     let _ = stream.set_nodelay(true);
-    let Ok(Some(is_http2)) = tokio::time::timeout(FIRST_BYTES_TIMEOUT, begins_http2(&stream)).await else {
-        return;
+    let begun = tokio::time::timeout(FIRST_BYTES_TIMEOUT, begins_http2(&stream));
+    let is_http2 = tokio::select! {
+        begun = begun => match begun {
+            Ok(Some(is_http2)) => is_http2,
+            _ => return,
+        },
+        // A peer that has said nothing yet has nothing in flight.
+        _ = phase.changed() => return,
     };
     let activity = Arc::new(Activity::default());
     match speaks {
