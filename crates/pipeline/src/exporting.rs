@@ -43,7 +43,8 @@ pub struct ExporterSettings {
     pub consumers: usize,
     /// What its queue holds, items being sent included.
     pub bounds: Bounds,
-    /// What happens to an item that does not fit.
+    /// What happens to an item that does not fit. It never thins: with [`Policy::AdaptiveSampling`] whoever offers does,
+    /// by [`ExporterQueue::fullness`], as [`crate::TelemetryPipeline`] does on the way in.
     pub policy: Policy,
     /// When senders are answered.
     pub acknowledge: Acknowledge,

@@ -130,8 +130,6 @@ pub enum DropCause {
     Oldest,
     /// The queue was full.
     Newest,
-    /// They were thinned out as the queue filled.
-    Sampled,
     /// Retrying is switched off.
     NoRetry,
     /// `max_elapsed_time` was over.
@@ -144,22 +142,14 @@ pub enum DropCause {
 
 impl DropCause {
     /// Every cause.
-    pub const ALL: [DropCause; 7] = [
-        Self::Oldest,
-        Self::Newest,
-        Self::Sampled,
-        Self::NoRetry,
-        Self::Elapsed,
-        Self::Deadline,
-        Self::Shutdown,
-    ];
+    pub const ALL: [DropCause; 6] =
+        [Self::Oldest, Self::Newest, Self::NoRetry, Self::Elapsed, Self::Deadline, Self::Shutdown];
 
     /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Oldest => "queue_full_oldest",
             Self::Newest => "queue_full_newest",
-            Self::Sampled => "sampled",
             Self::NoRetry => "no_retry",
             Self::Elapsed => "max_elapsed_time",
             Self::Deadline => "deadline",

@@ -351,6 +351,80 @@ fn what_waits_is_bounded_in_records_and_bytes() {
     }
 }
 
+/// While the exporter is busy, records wait for others, and no longer than told.
+#[test]
+fn the_flush_interval_is_a_maximum() {
+    for (interval, leaves) in [(Duration::from_millis(20), true), (Duration::from_secs(60), false)] {
+        let memory = Memory::holding();
+        let settings = crate::ExporterSettings { consumers: 1, timeout: SOON, ..Default::default() };
+        let pipeline = TelemetryPipeline::builder()
+            .with_flush_interval(interval)
+            .with_shards(1)
+            .with_exporter_settings(settings)
+            .with_exporter(Arc::new(memory.clone()))
+            .build()
+            .unwrap();
+        let row = |pipeline: &TelemetryPipeline| {
+            let stats = pipeline.stats();
+            stats.detail.exporter("memory", Signal::Traces).map_or((0, 0), |row| (row.in_flight, row.queued))
+        };
+        let until = |wanted: (u64, u64), patience: Duration| {
+            let end = Instant::now() + patience;
+            while row(&pipeline) != wanted && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+            row(&pipeline) == wanted
+        };
+        now(pipeline.record_span(span(0))).unwrap();
+        assert!(until((1, 0), SOON), "an idle exporter gets a record at once");
+        now(pipeline.record_span(span(1))).unwrap();
+        assert_eq!(until((1, 1), if leaves { SOON } else { Duration::from_millis(100) }), leaves);
+        memory.release();
+        assert!(pipeline.shutdown(SOON).is_clean());
+        assert_eq!(memory.names(), ["op-0", "op-1"]);
+    }
+}
+
+/// Compressed once, as the exporter that compresses does it; not at all unless asked for.
+#[test]
+fn compression_is_as_the_exporter_does_it() {
+    struct Marked;
+    impl crate::Compressor for Marked {
+        fn codec(&self) -> otlp::Codec {
+            otlp::Codec::Gzip
+        }
+        fn compress(&self, request: &[u8]) -> Option<bytes::Bytes> {
+            Some(format!("{} bytes", request.len()).into())
+        }
+    }
+    struct Compressing(Memory);
+    impl Exporter for Compressing {
+        fn name(&self) -> &str {
+            "compressing"
+        }
+        fn open(&self) -> Box<dyn Sender> {
+            self.0.open()
+        }
+        fn compressor(&self) -> Option<Arc<dyn crate::Compressor>> {
+            Some(Arc::new(Marked))
+        }
+    }
+    for compress in [true, false] {
+        let memory = Memory::default();
+        let pipeline = TelemetryPipeline::builder()
+            .with_compression(compress)
+            .with_exporter(Arc::new(NullExporter))
+            .with_exporter(Arc::new(Compressing(memory.clone())))
+            .build()
+            .unwrap();
+        now(pipeline.record_span(span(0))).unwrap();
+        assert!(pipeline.shutdown(SOON).is_clean());
+        let got = memory.got.lock().unwrap();
+        let expected = compress.then(|| format!("{} bytes", got[0].batch.raw().len()).into());
+        assert_eq!(got[0].batch.compressed(otlp::Codec::Gzip).cloned(), expected);
+    }
+}
+
 #[test]
 fn settings_out_of_range_are_named() {
     let error = TelemetryPipeline::builder().with_batch_size(0).build().unwrap_err();
