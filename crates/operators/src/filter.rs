@@ -1,4 +1,26 @@
 //! Taking records out by condition: the Collector's `filter` processor.
+//!
+//! Conditions are written in the language of [`expr`], or as Collector configurations spell simple ones (OTTL).
+//! Both spellings are accepted, even in one condition; what is not listed here is left for `expr` to judge. Span events
+//! cannot be filtered.
+//!
+//! | OTTL | here |
+//! |---|---|
+//! | `and`, `or`, `not`, `nil` | `&&`, `\|\|`, `!(…)` around one comparison, `null` |
+//! | `span.`, `log.`, `datapoint.` before a field | nothing |
+//! | `instrumentation_scope.` | `scope.` |
+//! | `attributes` in the resource's or scope's own context | `resource.attributes`, `scope.attributes` |
+//! | `metric.name`, `metric.unit`, `metric.description`, `metric.type`, and without `metric.` in the metric's own context | `metric_name`, … |
+//! | `status.code`, `status.message` | `status_code`, `status_message` |
+//! | `start_time`, `end_time`, `time`, `observed_time`, also with `_unix_nano` | `start_ns`, `end_ns`, `time_ns`, `observed_time_ns` |
+//! | `trace_id.string`, `span_id.string`, `parent_span_id.string`, `body.string` | without `.string` |
+//! | `SPAN_KIND_…`, `STATUS_CODE_…`, `SEVERITY_NUMBER_…`, `METRIC_DATA_TYPE_…` | `KIND_…`, `STATUS_…`, `SEVERITY_…`, `METRIC_…` |
+//! | `IsMatch(x, "re")` | `(x).matches("re")` |
+//! | `HasPrefix(x, y)`, `HasSuffix(x, y)` | `(x).startsWith(y)`, `(x).endsWith(y)` |
+//! | `Len(x)`, `Int(x)`, `Double(x)`, `String(x)`, `Bool(x)`, `Duration("1s")` | `size(x)`, `int(x)`, `double(x)`, `string(x)`, `bool(x)`, `duration("1s")` |
+//! | `ToLowerCase(x)`, `ToUpperCase(x)` | `(x).lower()`, `(x).upper()` |
+//! | `TraceID(0x…)`, `SpanID(0x…)` | the digits as a text |
+//! | `IsRootSpan()` | `is_root` |
 
 use std::sync::Arc;
 

@@ -10,7 +10,9 @@ use opentelemetry_proto::tonic::collector::{
     trace::v1::ExportTraceServiceRequest,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
+};
 use otlp::{AttributeValue, Batch, Check, Checker, Depth, Signal};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -313,6 +315,44 @@ proptest! {
                 prop_assert_eq!(marked, body && severe && text, "{:?}", record);
             }
         }
+    }
+}
+
+#[test]
+fn only_selected_metrics_are_edited() {
+    let mark = ActionSettings {
+        action: "insert".into(),
+        key: Some("marked".into()),
+        value: Some(AttributeValue::Int(1)),
+        ..ActionSettings::default()
+    };
+    let point = || NumberDataPoint::default();
+    let metric = |name: &str| Metric {
+        name: name.into(),
+        data: Some(Data::Gauge(Gauge { data_points: vec![point(), point()] })),
+        ..Metric::default()
+    };
+    let metrics = vec![metric("up"), metric("go_gc"), metric("go_threads")];
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+    let request = ExportMetricsServiceRequest { resource_metrics };
+    for (match_type, names, expected) in [
+        (MatchType::Strict, vec!["up".to_owned(), "go".to_owned()], [true, false, false]),
+        (MatchType::Regexp, vec!["^go_".to_owned()], [false, true, true]),
+    ] {
+        let include = MatchSettings { match_type, metric_names: names, ..MatchSettings::default() };
+        let select = SelectSettings { include: Some(include), ..SelectSettings::default() };
+        let settings = attributes(std::slice::from_ref(&mark), select);
+        let mut plan = EditPlan::attributes(Signal::Metrics, &settings).unwrap();
+        let input = |depth| batch(Signal::Metrics, &request, depth);
+        let edited = run(&mut plan, input, &StepContext::default()).unwrap();
+        let edited: ExportMetricsServiceRequest = decode(&edited);
+        let metrics = &edited.resource_metrics[0].scope_metrics[0].metrics;
+        let marked = metrics.iter().map(|metric| match metric.data.as_ref().unwrap() {
+            Data::Gauge(data) => data.data_points.iter().all(|point| !point.attributes.is_empty()),
+            _ => unreachable!(),
+        });
+        assert_eq!(marked.collect::<Vec<_>>(), expected);
     }
 }
 
