@@ -131,8 +131,8 @@ impl EditPlan {
     }
 
     /// Applies the program to a batch.
-    fn apply(&self, batch: Batch, inputs: Inputs<'_>, out: &mut Output) {
-        match self.program.apply(&batch, inputs) {
+    fn apply(&self, batch: &Batch, inputs: Inputs<'_>, out: &mut Output) {
+        match self.program.apply(batch, inputs) {
             Ok(edited) => out.emit(edited),
             Err(EditError::TooLarge) => out.dropped(DropReason::TooLarge, batch.len() as u64),
             // Going on unedited could let out what was to be deleted.
@@ -164,7 +164,7 @@ impl Operator for EditPlan {
         }
         let found: Vec<_> = self.context.iter().map(|key| key.find(context)).collect();
         let context: Vec<_> = found.iter().map(Option::as_deref).collect();
-        self.apply(batch, Inputs { context: &context, selections: &selections }, out);
+        self.apply(&batch, Inputs { context: &context, selections: &selections }, out);
     }
 }
 

@@ -213,7 +213,7 @@ impl MatchSettings {
         self.names("severity_text", &self.log_severity_texts, &mut all);
         if let Some(severity) = self.log_severity_number {
             let SeverityMatch { min, match_undefined } = severity;
-            all.push(format!("(severity_number == 0 ? {match_undefined} : severity_number >= {min})"));
+            all.push(&format!("(severity_number == 0 ? {match_undefined} : severity_number >= {min})"));
         }
         self.names("metric_name", &self.metric_names, &mut all);
         for (key, map, list) in
@@ -221,13 +221,13 @@ impl MatchSettings {
         {
             for (i, attribute) in list.iter().enumerate() {
                 match self.attribute(map, attribute) {
-                    Ok(clause) => all.push(clause),
+                    Ok(clause) => all.push(&clause),
                     Err(message) => errors.push(SettingError::new(format!("{path}.{key}[{i}]"), message)),
                 }
             }
         }
         let libraries: Vec<_> = self.libraries.iter().map(|library| self.library(library)).collect();
-        all.push(libraries.join(" || "));
+        all.push(&libraries.join(" || "));
         if all.text.is_empty() && errors.is_empty() {
             let known: Vec<_> =
                 given.iter().filter(|(_, _, of)| of.contains(&signal)).map(|(key, _, _)| *key).collect();
@@ -239,7 +239,7 @@ impl MatchSettings {
 
     /// One of `names` is found in, or is, `subject`.
     fn names(&self, subject: &str, names: &[String], all: &mut Clauses) {
-        all.push(match self.match_type {
+        all.push(&match self.match_type {
             _ if names.is_empty() => String::new(),
             MatchType::Strict => {
                 let literals: Vec<_> = names.iter().map(|name| literal(name)).collect();
@@ -261,7 +261,7 @@ impl MatchSettings {
                     format!("(kind == {number} && {}.matches({}))", literal(name), literal(re))
                 })
             });
-            return all.push(any.collect::<Vec<_>>().join(" || "));
+            return all.push(&any.collect::<Vec<_>>().join(" || "));
         }
         let mut numbers = Vec::new();
         for (i, kind) in self.span_kinds.iter().enumerate() {
@@ -275,7 +275,7 @@ impl MatchSettings {
             }
         }
         if !numbers.is_empty() {
-            all.push(format!("kind in [{}]", numbers.join(", ")));
+            all.push(&format!("kind in [{}]", numbers.join(", ")));
         }
     }
 
@@ -317,7 +317,7 @@ struct Clauses {
 
 impl Clauses {
     /// Adds one; the empty one demands nothing.
-    fn push(&mut self, clause: String) {
+    fn push(&mut self, clause: &str) {
         if !clause.is_empty() {
             let and = if self.text.is_empty() { "" } else { " && " };
             let _ = write!(self.text, "{and}({clause})");

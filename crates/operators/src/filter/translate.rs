@@ -54,7 +54,7 @@ impl Translation {
         // Inside a piece that was copied, offsets carry over.
         let copied = text.len() == source.len();
         let start = if copied { source.start + at.start.saturating_sub(text.start) } else { source.start };
-        let (last_text, last_source) = touched.last().unwrap_or(first);
+        let (last_text, last_source) = touched.next_back().unwrap_or(first);
         let copied = last_text.len() == last_source.len();
         let end =
             if copied { last_source.end - last_text.end.saturating_sub(at.end) } else { last_source.end };

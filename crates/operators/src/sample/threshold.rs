@@ -42,7 +42,7 @@ impl Probability {
     /// # Errors
     /// When it is outside, or not a number.
     pub fn new(p: f64) -> Result<Self, ProbabilityError> {
-        if p >= Self::MIN.0 && p <= 1.0 { Ok(Self(p)) } else { Err(ProbabilityError(p)) }
+        if (Self::MIN.0..=1.0).contains(&p) { Ok(Self(p)) } else { Err(ProbabilityError(p)) }
     }
 
     /// As a number.

@@ -66,19 +66,16 @@ impl<'a> OtelState<'a> {
             out.truncate(value);
             self.write_entry(None, out);
         }
-        let mut written = usize::from(out.len() > value);
-        if written == 0 {
+        let own = usize::from(out.len() > value);
+        if own == 0 {
             out.truncate(start);
         }
-        for member in members(trace_state).filter(|member| value_of_ot(member).is_none()) {
-            if written == MAX_TRACE_STATE_MEMBERS {
-                break;
-            }
-            if written > 0 {
+        let others = members(trace_state).filter(|member| value_of_ot(member).is_none());
+        for member in others.take(MAX_TRACE_STATE_MEMBERS - own) {
+            if out.len() > start {
                 out.push(',');
             }
             out.push_str(member);
-            written += 1;
         }
     }
 

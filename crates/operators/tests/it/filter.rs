@@ -135,10 +135,10 @@ proptest! {
                     Data::Histogram(data) => (data.data_points.iter().map(|point| &point.attributes).collect(), false),
                     _ => unreachable!(),
                 };
-                all.extend(attributes.into_iter().cloned().filter(|attributes| {
+                all.extend(attributes.into_iter().filter(|attributes| {
                     let goes = metric.name == "up" && if whole { !gauge } else { !has(attributes, "a") };
                     filtered || !goes
-                }).map(|attributes| (metric.name.clone(), attributes)));
+                }).map(|attributes| (metric.name.clone(), attributes.clone())));
             }
             all
         };
