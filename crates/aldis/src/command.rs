@@ -1,18 +1,25 @@
 //! The command line: what can be typed, and what it calls.
 
 mod check;
+mod load;
 mod serve;
+mod sink;
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::settings::{Address, duration};
 
 use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
   aldis check config.yaml            every problem of a configuration, with its place
-  aldis serve -c config.yaml         run it until SIGTERM or Ctrl-C, then drain";
+  aldis serve -c config.yaml         run it until SIGTERM or Ctrl-C, then drain
+  aldis sink                         take everything on 4317 and 4318 and count it
+  aldis load --duration 10s          send generated logs to 127.0.0.1:4317 as fast as they are answered
+  aldis load traces.zst --batch 1000 --codec zstd --rate 50
+                                     replay a file in requests of about 1000 spans, 50 a second";
 
 /// A telemetry engine: OTLP in, a bounded pipeline, OTLP out.
 #[derive(Debug, Parser)]
@@ -28,6 +35,10 @@ enum Command {
     Serve(ServeArgs),
     /// Tell every problem of a configuration file.
     Check(CheckArgs),
+    /// Send OTLP requests, replayed or generated, and tell what became of them.
+    Load(LoadArgs),
+    /// Take OTLP requests, count their records, and forget them.
+    Sink(SinkArgs),
 }
 
 /// Flags of `aldis serve`.
@@ -64,12 +75,116 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
+/// Flags of `aldis load`.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// What to send, over and over: a zstd file of length (u32, big-endian) and request. Without it, generated logs.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The signal that the file has, where its name does not tell.
+    #[arg(long, value_name = "SIGNAL", value_parser = ["traces", "logs", "metrics", "profiles"])]
+    signal: Option<String>,
+    /// Where to: host:port or a URL [default: 127.0.0.1:4317, over HTTP 127.0.0.1:4318].
+    #[arg(long, value_name = "ADDRESS")]
+    endpoint: Option<String>,
+    /// The transport.
+    #[arg(long, value_enum, default_value_t = ProtocolArg::Grpc)]
+    protocol: ProtocolArg,
+    /// How bodies are compressed, once, before anything is sent.
+    #[arg(long, value_enum, default_value_t = CodecArg::None)]
+    codec: CodecArg,
+    /// How hard: gzip 1 to 12, zstd 1 to 22.
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<i32>,
+    /// A header sent with every request; may be given more than once.
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// Connections.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    connections: usize,
+    /// Requests in flight on each connection.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    in_flight: usize,
+    /// Requests per second; without it the next is sent when one is answered.
+    #[arg(long, value_name = "PER-SECOND", value_parser = positive)]
+    rate: Option<f64>,
+    /// For how long.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    duration: Duration,
+    /// How long one request may take.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    timeout: Duration,
+    /// Records in each request: a file's are grouped anew by whole resources.
+    #[arg(long, value_name = "RECORDS")]
+    batch: Option<usize>,
+    /// Write the result to standard output as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Flags of `aldis sink`.
+#[derive(Debug, Args)]
+pub(crate) struct SinkArgs {
+    /// Where to listen for gRPC; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = Address::parse)]
+    grpc: Address,
+    /// Where to listen for HTTP; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = Address::parse)]
+    http: Address,
+    /// The largest request, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    max_request_mib: usize,
+    /// Take no more records per second than this: answers wait for their turn.
+    #[arg(long, value_name = "PER-SECOND", value_parser = positive)]
+    rate: Option<f64>,
+    /// The part of all requests that is refused, 0 to 1.
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    refuse: f64,
+    /// End after this time; without it, at SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// Threads; 0 is one for each CPU that may be used.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    shards: usize,
+    /// Write the addresses that are listened on to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    addresses_file: Option<PathBuf>,
+    /// Write the result to standard output, and the start to standard error, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProtocolArg {
+    Grpc,
+    Http,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CodecArg {
+    None,
+    Gzip,
+    Zstd,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("it must be greater than zero".to_owned()) }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 impl Cli {
     /// Does what was asked for.
     pub(crate) fn run(self) -> Exit {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Load(args) => load::run(&args),
+            Command::Sink(args) => sink::run(&args),
         }
     }
 }

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
 
+mod addresses;
 mod command;
 mod exit;
 mod report;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -2,17 +2,15 @@
 
 use std::{
     io,
-    path::Path,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use engine::{DrainReport, Engine, Options, run::Bound};
-use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use engine::{DrainReport, Engine, Options};
+use serde_json::json;
 
-use super::{ServeArgs, check, color};
-use crate::{exit::Exit, report};
+use super::{ServeArgs, check, color, plural};
+use crate::{addresses, exit::Exit, report, signals::Signals};
 
 /// Runs the engine until it is told to end.
 pub(crate) fn run(args: &ServeArgs) -> Exit {
@@ -41,18 +39,15 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
         Ok(engine) => engine,
         Err(error) => return fail(args, Exit::Unavailable, &error.to_string()),
     };
-    let started = started(&engine);
+    let started = addresses::started(engine.addresses(), engine.shards());
     if args.json {
         eprintln!("{started}");
     } else {
-        eprintln!(
-            "aldis {} started: {}",
-            env!("CARGO_PKG_VERSION"),
-            listening(engine.addresses(), engine.shards())
-        );
+        let (listed, shards) = (addresses::listed(engine.addresses()), engine.shards());
+        eprintln!("aldis {} started: {listed}; {shards} shard{}", env!("CARGO_PKG_VERSION"), plural(shards));
     }
     if let Some(file) = &args.addresses_file
-        && let Err(error) = write_whole(file, &format!("{started}\n"))
+        && let Err(error) = addresses::write(file, &started)
     {
         return fail(args, Exit::File, &format!("cannot write {}: {error}", file.display()));
     }
@@ -126,80 +121,4 @@ fn fail(args: &ServeArgs, exit: Exit, message: &str) -> Exit {
         eprintln!("error: {message}");
     }
     exit
-}
-
-fn started(engine: &Engine) -> Value {
-    let address = |bound: &Bound| {
-        json!({
-            "receiver": bound.receiver,
-            "protocol": bound.protocol,
-            "address": bound.address.to_string(),
-            "port": bound.address.port(),
-        })
-    };
-    json!({
-        "event": "started",
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "shards": engine.shards(),
-        "addresses": engine.addresses().iter().map(address).collect::<Vec<_>>(),
-    })
-}
-
-fn listening(addresses: &[Bound], shards: usize) -> String {
-    let one = |bound: &Bound| format!("{} {} on {}", bound.receiver, bound.protocol, bound.address);
-    let all = addresses.iter().map(one).collect::<Vec<_>>().join(", ");
-    format!(
-        "{}; {shards} shard{}",
-        if all.is_empty() { "no listener".into() } else { all },
-        super::plural(shards)
-    )
-}
-
-/// Writes a file that is either absent or whole.
-fn write_whole(file: &Path, text: &str) -> io::Result<()> {
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    std::fs::write(&partial, text)?;
-    std::fs::rename(&partial, file)
-}
-
-/// SIGTERM and SIGINT, on a thread of their own.
-struct Signals {
-    came: mpsc::Receiver<()>,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Signals> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut term, mut int) = {
-            let _entered = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-        };
-        let (tell, came) = mpsc::sync_channel(2);
-        std::thread::Builder::new().name("aldis-signals".into()).spawn(move || {
-            runtime.block_on(async {
-                loop {
-                    tokio::select! {
-                        _ = term.recv() => {}
-                        _ = int.recv() => {}
-                    }
-                    // Full or gone: further signals change nothing.
-                    let _ = tell.try_send(());
-                }
-            });
-        })?;
-        Ok(Signals { came })
-    }
-
-    /// Waits for a signal.
-    fn wait(&self) {
-        // The sender lives as long as the process.
-        let _ = self.came.recv();
-    }
-
-    /// Whether another signal came.
-    fn came(&self) -> bool {
-        self.came.try_recv().is_ok()
-    }
 }

@@ -33,7 +33,6 @@ fn stages(processors: &str) -> String {
 }
 
 #[test]
-#[ignore = "the edit program is not there yet"]
 fn adjacent_edits_are_one_stage_unless_the_second_looks_at_what_the_first_changes() {
     assert_eq!(stages("attributes, resource"), "attributes+resource");
     assert_eq!(stages("attributes, filter, resource, batch"), "attributes filter resource batch");
@@ -54,7 +53,6 @@ fn a_receiver_indexes_as_deep_as_its_deepest_pipeline_needs() {
 }
 
 #[test]
-#[ignore = "the edit program is not there yet"]
 fn only_headers_that_are_used_stay() {
     let graph = graph("{traces: {receivers: [otlp], processors: [attributes/ctx, batch], exporters: [nop]}}");
     assert_eq!(graph.pipelines[0].headers(), ["x-shard", "x-tenant"]);

@@ -26,7 +26,6 @@ fn read(file: &PathBuf) -> (String, Checked) {
 }
 
 #[test]
-#[ignore = "the edit program is not there yet"]
 fn good_configurations_have_no_problem() {
     for file in folder("good") {
         let (_, checked) = read(&file);

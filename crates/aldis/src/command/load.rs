@@ -1,0 +1,172 @@
+//! `aldis load`.
+
+use std::{io::IsTerminal, path::Path, sync::mpsc, time::Duration};
+
+use connect::otlp::{
+    OtlpConfig, Protocol,
+    load::{self, Corpus, Load, LoadReport, Pace},
+};
+use otlp::{Codec, Signal};
+use serde_json::{Value, json};
+
+use super::LoadArgs;
+use crate::exit::Exit;
+
+/// Sends requests and tells what became of them.
+pub(crate) fn run(args: &LoadArgs) -> Exit {
+    let settings = settings(args);
+    let corpus = match corpus(args) {
+        Ok(corpus) => corpus,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::File;
+        }
+    };
+    let progress = Progress::start(&settings);
+    let outcome = load::run(&settings, &corpus);
+    progress.end();
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage;
+        }
+    };
+    if args.json {
+        println!("{:#}", as_json(&report));
+    } else {
+        print!("{}", as_text(&report));
+    }
+    let lost = report.refused_records() + report.rejected_records;
+    if lost == 0 && report.refused.is_empty() { Exit::Success } else { Exit::Undelivered }
+}
+
+fn settings(args: &LoadArgs) -> Load {
+    let compression = match args.codec {
+        super::CodecArg::None => None,
+        super::CodecArg::Gzip => Some(Codec::Gzip),
+        super::CodecArg::Zstd => Some(Codec::Zstd),
+    };
+    let http = args.protocol == super::ProtocolArg::Http;
+    let endpoint = match (&args.endpoint, http) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, false) => "127.0.0.1:4317".to_owned(),
+        (None, true) => "127.0.0.1:4318".to_owned(),
+    };
+    let defaults = OtlpConfig::default();
+    Load {
+        target: OtlpConfig {
+            protocol: if http { Protocol::Http } else { Protocol::Grpc },
+            endpoint,
+            compression,
+            compression_level: args.level.unwrap_or(defaults.compression_level),
+            headers: args.headers.clone(),
+            timeout: args.timeout,
+            ..defaults
+        },
+        connections: args.connections,
+        in_flight: args.in_flight,
+        pace: args.rate.map_or(Pace::Closed, Pace::Requests),
+        duration: args.duration,
+        ..Load::default()
+    }
+}
+
+fn corpus(args: &LoadArgs) -> Result<Corpus, String> {
+    let Some(file) = &args.file else {
+        return Ok(Corpus::logs(GENERATED_REQUESTS, args.batch.unwrap_or(GENERATED_RECORDS)));
+    };
+    let told = |error: load::CorpusError| format!("{}: {error}", file.display());
+    let corpus = Corpus::read(signal(args, file)?, file).map_err(told)?;
+    match args.batch {
+        Some(records) => corpus.regroup(records as u64).map_err(told),
+        None => Ok(corpus),
+    }
+}
+
+/// Requests that are made where no file is given; they are sent again and again.
+const GENERATED_REQUESTS: usize = 16;
+/// Records in each.
+const GENERATED_RECORDS: usize = 1000;
+
+/// The signal that was named, or that the file's name tells.
+fn signal(args: &LoadArgs, file: &Path) -> Result<Signal, String> {
+    let named = args.signal.as_deref().map(str::to_owned);
+    let name = named.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let found = Signal::ALL.into_iter().find(|signal| name.contains(signal.name()));
+    found.ok_or_else(|| format!("`{name}` does not tell the signal; add `--signal traces`, `logs` or `metrics`"))
+}
+
+fn as_text(report: &LoadReport) -> String {
+    let refused = report.refused.iter().map(|(code, refused)| {
+        format!("  refused {code}: {} requests, {} records\n", refused.requests, refused.records)
+    });
+    format!(
+        "delivered {} records in {} requests, {:.0} records/s\n{}{}latency p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms; {:.2} s CPU in {:.2} s\n",
+        report.delivered_records,
+        report.delivered_requests,
+        report.records_per_second(),
+        refused.collect::<String>(),
+        match report.rejected_records {
+            0 => String::new(),
+            rejected => format!("  rejected by partial success: {rejected} records\n"),
+        },
+        report.p50_ms,
+        report.p90_ms,
+        report.p99_ms,
+        report.cpu_seconds,
+        report.seconds,
+    )
+}
+
+fn as_json(report: &LoadReport) -> Value {
+    let refused = |(code, refused): (&String, &load::Refused)| {
+        (code.clone(), json!({"requests": refused.requests, "records": refused.records}))
+    };
+    json!({
+        "delivered_requests": report.delivered_requests,
+        "delivered_records": report.delivered_records,
+        "rejected_records": report.rejected_records,
+        "refused_records": report.refused_records(),
+        "refused": report.refused.iter().map(refused).collect::<serde_json::Map<_, _>>(),
+        "seconds": report.seconds,
+        "records_per_second": report.records_per_second(),
+        "p50_ms": report.p50_ms,
+        "p90_ms": report.p90_ms,
+        "p99_ms": report.p99_ms,
+        "cpu_seconds": report.cpu_seconds,
+    })
+}
+
+/// A line on the terminal that counts the seconds; nothing where standard error is not a terminal.
+struct Progress {
+    end: Option<(mpsc::Sender<()>, std::thread::JoinHandle<()>)>,
+}
+
+impl Progress {
+    fn start(settings: &Load) -> Progress {
+        if !std::io::stderr().is_terminal() {
+            return Progress { end: None };
+        }
+        let (total, endpoint) = (settings.duration.as_secs(), settings.target.endpoint.clone());
+        let (tell, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            for second in 0.. {
+                eprint!("\rsending to {endpoint}: {second} of {total} s ");
+                if ended.recv_timeout(Duration::from_secs(1)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+            eprint!("\r\x1b[K");
+        });
+        Progress { end: Some((tell, thread)) }
+    }
+
+    fn end(self) {
+        if let Some((tell, thread)) = self.end {
+            drop(tell);
+            // It prints only; if it panicked the line stays.
+            let _ = thread.join();
+        }
+    }
+}
