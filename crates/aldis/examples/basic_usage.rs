@@ -61,6 +61,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let arrived = sink.stop(Instant::now() + Duration::from_secs(1));
-    println!("Arrived: {} span in {} request; left behind: {}", arrived.records, arrived.requests, !left.is_clean());
+    println!(
+        "Arrived: {} span in {} request; left behind: {}",
+        arrived.records,
+        arrived.requests,
+        !left.is_clean()
+    );
     Ok(())
 }

@@ -169,7 +169,11 @@ enum CodecArg {
 
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
-    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("it must be greater than zero".to_owned()) }
+    if number > 0.0 && number.is_finite() {
+        Ok(number)
+    } else {
+        Err("it must be greater than zero".to_owned())
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

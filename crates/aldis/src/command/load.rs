@@ -94,7 +94,9 @@ fn signal(args: &LoadArgs, file: &Path) -> Result<Signal, String> {
     let named = args.signal.as_deref().map(str::to_owned);
     let name = named.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let found = Signal::ALL.into_iter().find(|signal| name.contains(signal.name()));
-    found.ok_or_else(|| format!("`{name}` does not tell the signal; add `--signal traces`, `logs` or `metrics`"))
+    found.ok_or_else(|| {
+        format!("`{name}` does not tell the signal; add `--signal traces`, `logs` or `metrics`")
+    })
 }
 
 fn as_text(report: &LoadReport) -> String {

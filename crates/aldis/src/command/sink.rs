@@ -30,9 +30,9 @@ pub(crate) fn run(args: &SinkArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    let bound = [("grpc", sink.grpc_addr()), ("http", sink.http_addr())].into_iter().filter_map(|(protocol, address)| {
-        Some(Bound { receiver: "sink".to_owned(), protocol, address: address? })
-    });
+    let bound = [("grpc", sink.grpc_addr()), ("http", sink.http_addr())].into_iter().filter_map(
+        |(protocol, address)| Some(Bound { receiver: "sink".to_owned(), protocol, address: address? }),
+    );
     let bound: Vec<Bound> = bound.collect();
     let started = addresses::started(&bound, shards.count());
     if args.json {
@@ -89,7 +89,9 @@ fn settings(args: &SinkArgs) -> SinkSettings {
 fn as_text(report: &SinkReport) -> String {
     let rate = if report.seconds > 0.0 { report.records as f64 / report.seconds } else { 0.0 };
     let SinkReport { requests, records, bytes, refused_requests, seconds, .. } = report;
-    format!("{records} records in {requests} requests, {bytes} bytes, {rate:.0} records/s over {seconds:.2} s; {refused_requests} refused")
+    format!(
+        "{records} records in {requests} requests, {bytes} bytes, {rate:.0} records/s over {seconds:.2} s; {refused_requests} refused"
+    )
 }
 
 fn as_json(report: &SinkReport) -> Value {

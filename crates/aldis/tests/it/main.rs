@@ -1,0 +1,9 @@
+//! The `aldis` binary from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod check;
+mod documents;
+mod example;
+mod process;
+mod serve;
+mod shutdown;

@@ -1,0 +1,122 @@
+//! How a serving engine ends.
+
+use std::{thread, time::Duration};
+
+use serde_json::Value;
+
+use crate::process::{Running, load, wait_until};
+
+fn relay(exporter: &str) -> String {
+    format!(
+        "receivers:\n  otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}\nprocessors: {{batch: {{timeout: 10s}}}}\n\
+         exporters:\n  otlp: {exporter}\nservice:\n  pipelines:\n    logs: {{receivers: [otlp], processors: [batch], exporters: [otlp]}}\n"
+    )
+}
+
+#[test]
+fn everything_acknowledged_arrives_when_terminated_under_load() {
+    for sending_queue in ["{}", "{wait_for_result: true}", "{enabled: false}"] {
+        let sink = Running::sink(&[]);
+        let serve = Running::serve(
+            &relay(&format!(
+                "{{endpoint: 'http://{}', sending_queue: {sending_queue}}}",
+                sink.address("grpc")
+            )),
+            &[],
+        );
+        let endpoint = serve.address("grpc");
+        let loading = thread::spawn(move || {
+            load(&[
+                "--endpoint",
+                &endpoint,
+                "--duration",
+                "1500ms",
+                "--connections",
+                "4",
+                "--in-flight",
+                "2",
+                "--batch",
+                "100",
+            ])
+            .1
+        });
+        // Under way, not at its beginning.
+        thread::sleep(Duration::from_millis(600));
+        let ended = serve.stop();
+        let report = loading.join().unwrap();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let told = ended.event("ended");
+        assert_eq!((&told["complete"], &told["stats"]["violation"]), (&Value::Bool(true), &Value::Null));
+        let arrived = sink.stop().json()["records"].as_u64().unwrap();
+        let acknowledged = report["delivered_records"].as_u64().unwrap();
+        // What got no answer may have been taken all the same.
+        let unanswered = report["refused_records"].as_u64().unwrap();
+        assert!(acknowledged > 0);
+        assert!(
+            (acknowledged..=acknowledged + unanswered).contains(&arrived),
+            "{sending_queue}: {acknowledged} acknowledged, {arrived} arrived, {unanswered} unanswered"
+        );
+    }
+}
+
+/// An engine with something in its queue that cannot leave.
+fn stuck(arguments: &[&str]) -> (Running, Value) {
+    // Port 9 is "discard", where nobody listens.
+    let serve = Running::serve(&relay("{endpoint: 'http://127.0.0.1:9'}"), arguments);
+    let (code, report) =
+        load(&["--endpoint", &serve.address("grpc"), "--duration", "100ms", "--rate", "50", "--batch", "10"]);
+    assert_eq!(code, Some(0), "{report}");
+    (serve, report)
+}
+
+#[test]
+fn what_does_not_leave_in_time_is_told() {
+    let (serve, report) = stuck(&["--drain-timeout", "1"]);
+    let ended = serve.stop();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    let told = ended.event("ended");
+    assert_eq!(told["complete"], false);
+    assert_eq!(told["undelivered"][0]["records"], report["delivered_records"], "{told}");
+    assert_eq!(told["stats"]["violation"], Value::Null);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (serve, _) = stuck(&["--drain-timeout", "600"]);
+    serve.terminate();
+    wait_until("it drains", || serve.stderr().contains("draining"));
+    let ended = serve.stop();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.event("error")["message"].as_str().unwrap().contains("second signal"));
+}
+
+#[test]
+fn a_sink_ends_by_itself_and_refuses_what_it_is_told_to() {
+    let sink = Running::sink(&[
+        "--duration",
+        "3s",
+        "--refuse",
+        "0.5",
+        "--rate",
+        "1000000",
+        "--shards",
+        "1",
+        "--max-request-mib",
+        "8",
+    ]);
+    let (code, report) = load(&[
+        "--endpoint",
+        &sink.address("grpc"),
+        "--duration",
+        "200ms",
+        "--timeout",
+        "5s",
+        "--header",
+        "a=b",
+    ]);
+    assert_eq!(code, Some(5), "refused requests are not delivered: {report}");
+    let ended = sink.wait();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.json()["records"], report["delivered_records"]);
+    assert!(ended.json()["refused_requests"].as_u64() > Some(0));
+}
