@@ -249,10 +249,11 @@ impl Work {
     /// Lets a batcher go on with what has waited long enough, unless there is nowhere to go: then it waits on, and grows
     /// until it is full.
     fn tick_batcher(&mut self, i: usize, now_ns: u64) {
+        if !matches!(&self.steps[i], Step::Batcher(batcher) if batcher.due_ns().is_some()) {
+            return;
+        }
         let (free, has_room) = (self.free_slots(), self.has_room());
-        if let Step::Batcher(batcher) = &mut self.steps[i]
-            && batcher.due_ns().is_some()
-        {
+        if let Step::Batcher(batcher) = &mut self.steps[i] {
             batcher.tick(if has_room { now_ns } else { 0 }, free, &mut self.after);
         }
     }
