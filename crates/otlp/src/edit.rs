@@ -237,7 +237,7 @@ impl Program {
 
     /// How deep the index of a batch should be for the fastest run. A shallower one works too.
     pub fn depth(&self) -> Depth {
-        // The check finds attributes on its way; a second look for them costs more than twice the edit itself.
+        // The check finds attributes on its way; looking for them again costs half as much as an edit.
         if self.plan.has(Target::Record) { Depth::Attributes } else { Depth::Records }
     }
 
