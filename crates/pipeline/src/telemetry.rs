@@ -71,6 +71,8 @@ struct Core {
     /// By shard, then signal.
     chains: Vec<[Arc<Chain>; RECORDED.len()]>,
     blocks: bool,
+    /// The room an exporter's queue must have before a request is taken out of the intake.
+    ask: crate::queue::Size,
     flush_interval: Duration,
     ledger: Ledger,
     health: Health,

@@ -16,7 +16,7 @@ use crate::{
     ExporterSettings, Health, Ledger, Outlet, Shards, Step,
     exporter::NullExporter,
     limits,
-    queue::{Bounds, Policy, Sizer},
+    queue::{Bounds, Policy, Size, Sizer},
 };
 
 /// What happens when records come faster than they leave and the queue is full.
@@ -34,6 +34,10 @@ pub enum BackpressureStrategy {
     /// Whoever records waits.
     Block,
 }
+
+/// Requests that one worker hands to an exporter's queue at most between two looks at its room: what a batcher had, what
+/// came, and the rests of three signals whose time is over.
+const REQUESTS_AT_ONCE: u64 = 8;
 
 /// Settings of a [`TelemetryPipeline`].
 pub struct TelemetryPipelineBuilder {
@@ -180,6 +184,7 @@ impl TelemetryPipelineBuilder {
             queues,
             chains,
             blocks: self.strategy == BackpressureStrategy::Block,
+            ask: self.ask(shards.count()),
             flush_interval: self.flush_interval,
             ledger,
             health,
@@ -195,8 +200,13 @@ impl TelemetryPipelineBuilder {
     fn start_exporters(&self, shards: &Shards, ledger: &Ledger, health: &Health) -> Vec<ExporterQueue> {
         // The pipeline's own queue is the buffer; an exporter's holds what its consumers need not to wait.
         let waiting = self.exporter_settings.consumers.max(1) as u64 * 2;
+        let ask = self.ask(shards.count());
         let settings = ExporterSettings {
-            bounds: Bounds { items: waiting * 2, sizer: Sizer::Requests, bytes: self.channel_bytes as u64 },
+            bounds: Bounds {
+                items: waiting * 2 + ask.requests,
+                sizer: Sizer::Requests,
+                bytes: self.channel_bytes as u64 + ask.bytes,
+            },
             policy: match self.strategy {
                 BackpressureStrategy::DropOldest => Policy::DropOldest,
                 BackpressureStrategy::DropNewest | BackpressureStrategy::AdaptiveSampling => {
@@ -213,6 +223,12 @@ impl TelemetryPipelineBuilder {
             return vec![start(Arc::new(NullExporter))];
         }
         self.exporters.iter().cloned().map(start).collect()
+    }
+
+    /// The room that a worker asks for before it takes a request out of the intake: for what all workers may hand over
+    /// between asking and doing it, lest they drop what had room in the intake.
+    fn ask(&self, workers: usize) -> Size {
+        Size { requests: workers as u64 * REQUESTS_AT_ONCE, records: 0, bytes: self.channel_bytes as u64 }
     }
 
     fn chains_of(

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Core, intake::Request};
-use crate::{ExporterQueue, Inlet, Item, Share, clock, queue::Size};
+use crate::{ExporterQueue, Inlet, Item, Share, clock};
 
 /// How long a worker that had something to do waits for more before it looks again. Records that come meanwhile wake
 /// nobody.
@@ -82,7 +82,7 @@ impl Core {
     /// Waits until an exporter's queue has room: one of them, or all where records must not be lost. (A queue without
     /// room loses what the strategy says.)
     async fn room(&self) {
-        let size = Size { requests: 1, records: 0, bytes: 0 };
+        let size = self.ask;
         let free = |queue: &ExporterQueue| queue.has_room(size);
         let enough = if self.blocks { self.queues.iter().all(free) } else { self.queues.iter().any(free) };
         if enough {
