@@ -127,6 +127,24 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// Starts a graph that [`crate::check`] found to be without errors.
     ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use aldis_engine::{Engine, Options, check};
+    ///
+    /// let file = "
+    /// receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}}
+    /// exporters: {nop: }
+    /// service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}
+    /// ";
+    /// let checked = check(file, &|name| std::env::var(name).ok());
+    /// assert!(!checked.problems.has_errors());
+    /// let engine = Engine::start(&checked.graph, Options::default())?;
+    /// assert_eq!(engine.addresses()[0].protocol, "grpc");
+    /// let report = engine.shutdown(Instant::now() + Duration::from_secs(5));
+    /// assert!(report.is_complete());
+    /// # Ok::<(), aldis_engine::StartError>(())
+    /// ```
+    ///
     /// # Errors
     /// What the system refuses: a port, a thread.
     pub fn start(graph: &Graph, options: Options) -> Result<Engine, StartError> {
@@ -196,6 +214,8 @@ impl Engine {
     /// Takes nothing new, lets what was accepted leave until `deadline`, and says what did not. Blocks.
     pub fn shutdown(self, deadline: Instant) -> DrainReport {
         let mut report = DrainReport::default();
+        // A chain is made after those that it leads to: backwards, what one lets go finds the next one open.
+        let chains = || self.chains.iter().rev();
         let counters: Vec<_> = self.listening.iter().map(|(name, _)| name.clone()).collect();
         // Requests in flight wait for batches that linger: those are sent on while the receivers stop.
         let stopping: Vec<_> = self
@@ -209,7 +229,7 @@ impl Engine {
             })
             .collect();
         while stopping.iter().any(|thread| !thread.is_finished()) {
-            self.chains.iter().for_each(|chain| chain.flush(now_ns()));
+            chains().for_each(|chain| chain.flush(now_ns()));
             thread::sleep(limits::DRAIN_STEP);
         }
         for (name, thread) in counters.into_iter().zip(stopping) {
@@ -218,7 +238,7 @@ impl Engine {
                 report.receivers.push((name, counts));
             }
         }
-        report.held = self.chains.iter().map(|chain| chain.close(now_ns())).sum();
+        report.held = chains().map(|chain| chain.close(now_ns())).sum();
         report.undelivered = drain(&self.queues, &self.shards, deadline);
         // Nothing that could still leave is left: what runs on (looking at memory, say) is not waited for.
         report.threads_left = self.shards.stop(Instant::now());
@@ -358,3 +378,6 @@ fn inlets(graph: &Graph, doors: &BTreeMap<(String, usize), Arc<dyn Inlet>>, id: 
     }
     inlets
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,11 @@ impl Running {
         entry["address"].as_str().unwrap().to_owned()
     }
 
+    /// What it wrote into `--addresses-file`.
+    pub(crate) fn addresses(&self) -> &Value {
+        &self.addresses
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();

@@ -41,6 +41,8 @@ fn what_is_loaded_arrives_or_was_removed_by_a_rule() {
         &http,
         "--codec",
         "gzip",
+        "--level",
+        "6",
         "--duration",
         "500ms",
         "--connections",
@@ -121,6 +123,27 @@ fn a_receiver_feeds_every_pipeline_that_names_it() {
     for sink in [one, two] {
         assert_eq!(sink.stop().json()["records"], report["delivered_records"]);
     }
+}
+
+#[test]
+fn other_programs_can_read_where_it_listens_and_what_became_of_everything() {
+    // `sink --grpc`, `--http`, `--addresses-file`, `--json` and `serve --config`, `--addresses-file`, `--stats-on-exit`,
+    // `--json` are given by `Running`.
+    let sink = Running::sink(&[]);
+    let exporter = format!("otlp: {{endpoint: 'http://{}'}}", sink.address("grpc"));
+    let serve = Running::serve(&config(BOTH, "{}", "", &exporter), &["--shards", "1"]);
+    let written = serve.addresses().clone();
+    assert_eq!(written["shards"], 1);
+    let ended = serve.stop();
+    assert_eq!(ended.event("started"), written);
+    assert!(written["addresses"].as_array().unwrap().iter().all(|entry| entry["port"].as_u64() > Some(0)));
+    let stats = &ended.event("ended")["stats"];
+    assert!(
+        ["receivers", "pipelines", "stages", "exporters"].iter().all(|part| stats[part].is_array()),
+        "{stats}"
+    );
+    let told = sink.addresses().clone();
+    assert_eq!(sink.stop().event("started"), told);
 }
 
 #[test]

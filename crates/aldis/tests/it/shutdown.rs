@@ -59,6 +59,29 @@ fn everything_acknowledged_arrives_when_terminated_under_load() {
     }
 }
 
+#[test]
+fn batches_that_linger_leave_through_every_batcher() {
+    let sink = Running::sink(&[]);
+    // Neither batcher would let go by itself within this test.
+    let exporter = format!(
+        "{{endpoint: 'http://{}', sending_queue: {{wait_for_result: true, batch: {{min_size: 100000, flush_timeout: 10m}}}}}}",
+        sink.address("grpc")
+    );
+    let config =
+        relay(&exporter).replace("timeout: 10s", "timeout: 10m, send_batch_size: 100000, eager: false");
+    let serve = Running::serve(&config, &[]);
+    let endpoint = serve.address("grpc");
+    let loading = thread::spawn(move || {
+        load(&["--endpoint", &endpoint, "--duration", "100ms", "--batch", "10", "--timeout", "20s"]).1
+    });
+    thread::sleep(Duration::from_millis(500));
+    let ended = serve.stop();
+    let report = loading.join().unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(report["delivered_records"].as_u64() > Some(0), "{report}");
+    assert_eq!(sink.stop().json()["records"], report["delivered_records"]);
+}
+
 /// An engine with something in its queue that cannot leave.
 fn stuck(arguments: &[&str]) -> (Running, Value) {
     // Port 9 is "discard", where nobody listens.
