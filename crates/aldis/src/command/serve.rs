@@ -1,12 +1,14 @@
 //! `aldis serve`.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
 use engine::{DrainReport, Engine, Options};
+use pipeline::health::Problem;
 use serde_json::json;
 
 use super::{ServeArgs, check, color, plural};
@@ -51,8 +53,34 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
     {
         return fail(args, Exit::File, &format!("cannot write {}: {error}", file.display()));
     }
-    signals.wait();
+    let mut told = BTreeMap::new();
+    while !signals.wait_for(HEALTH_PERIOD) {
+        told = tell_health(args, told, engine.health().problems());
+    }
     drain(args, engine, &signals)
+}
+
+/// How often it is looked whether something went wrong or is well again.
+const HEALTH_PERIOD: Duration = Duration::from_millis(500);
+
+/// Tells what has changed since `before`; what is the same is not told again.
+fn tell_health(
+    args: &ServeArgs,
+    before: BTreeMap<String, Problem>,
+    now: BTreeMap<String, Problem>,
+) -> BTreeMap<String, Problem> {
+    let began = now.iter().filter(|(component, _)| !before.contains_key(*component));
+    let began = began.map(|(component, problem)| (component, problem.to_string()));
+    let ended = before.keys().filter(|component| !now.contains_key(*component));
+    let ended = ended.map(|component| (component, "well again".to_owned()));
+    for (component, state) in began.chain(ended) {
+        if args.json {
+            eprintln!("{}", json!({"event": "health", "component": component, "state": state}));
+        } else {
+            eprintln!("warning: {component}: {state}");
+        }
+    }
+    now
 }
 
 /// Lets everything leave; a second signal ends at once.

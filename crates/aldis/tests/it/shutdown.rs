@@ -95,6 +95,7 @@ fn stuck(arguments: &[&str]) -> (Running, Value) {
 #[test]
 fn what_does_not_leave_in_time_is_told() {
     let (serve, report) = stuck(&["--drain-timeout", "1"]);
+    wait_until("the far side's absence is told", || serve.stderr().contains("health"));
     let ended = serve.stop();
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     let told = ended.event("ended");
