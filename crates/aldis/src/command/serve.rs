@@ -55,7 +55,9 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
     }
     let mut told = BTreeMap::new();
     while !signals.wait_for(HEALTH_PERIOD) {
-        told = tell_health(args, told, engine.health().problems());
+        let now = engine.health().problems();
+        tell_health(args, &told, &now);
+        told = now;
     }
     drain(args, engine, &signals)
 }
@@ -64,11 +66,7 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
 const HEALTH_PERIOD: Duration = Duration::from_millis(500);
 
 /// Tells what has changed since `before`; what is the same is not told again.
-fn tell_health(
-    args: &ServeArgs,
-    before: BTreeMap<String, Problem>,
-    now: BTreeMap<String, Problem>,
-) -> BTreeMap<String, Problem> {
+fn tell_health(args: &ServeArgs, before: &BTreeMap<String, Problem>, now: &BTreeMap<String, Problem>) {
     let began = now.iter().filter(|(component, _)| !before.contains_key(*component));
     let began = began.map(|(component, problem)| (component, problem.to_string()));
     let ended = before.keys().filter(|component| !now.contains_key(*component));
@@ -80,7 +78,6 @@ fn tell_health(
             eprintln!("warning: {component}: {state}");
         }
     }
-    now
 }
 
 /// Lets everything leave; a second signal ends at once.
