@@ -7,7 +7,8 @@
 //! test = "crates/engine/tests/it/batch.rs::timeout_is_a_maximum"
 //! ```
 //! `test` is a file and a function in it that carries a test attribute, or a whole example or script (no `::`). The
-//! file must name what is promised: its last segment (`timeout`, `--config`, `with_batch_size`).
+//! file, or one beside it in `tests/it`, must name what is promised: its last segment (`timeout`, `--config`). In a name, `{a,b}` stands
+//! for either. What is offered and not shown by a test yet stands under `[[gap]]`, with `kind` and `names`.
 //!
 //! That no setting, command or flag is missing from the list needs the engine's own tables: [`missing`], called by the
 //! test `surface`.
@@ -48,11 +49,32 @@ pub fn parse(text: &str) -> Result<Vec<Promise>, String> {
         let names =
             row.get("names").and_then(toml::Value::as_array).ok_or_else(|| wrong("`names` is missing"))?;
         for name in names {
-            let name = name.as_str().ok_or_else(|| wrong("a name is not text"))?.to_owned();
-            promises.push(Promise { kind: kind.clone(), name, test: test.clone() });
+            let name = name.as_str().ok_or_else(|| wrong("a name is not text"))?;
+            let alike = alternatives(name).into_iter();
+            promises.extend(alike.map(|name| Promise { kind: kind.clone(), name, test: test.clone() }));
         }
     }
     Ok(promises)
+}
+
+/// The names of one kind under `[[gap]]`: offered, and shown by no test yet.
+pub fn gaps(text: &str, kind: &str) -> Vec<String> {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let rows = table.get("gap").and_then(toml::Value::as_array).into_iter().flatten();
+    let rows = rows.filter(|row| row.get("kind").and_then(toml::Value::as_str) == Some(kind));
+    let names = rows.filter_map(|row| row.get("names").and_then(toml::Value::as_array)).flatten();
+    names.filter_map(toml::Value::as_str).flat_map(alternatives).collect()
+}
+
+/// `a.{b,c}.d` is `a.b.d` and `a.c.d`.
+fn alternatives(name: &str) -> Vec<String> {
+    let parts = name.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    let Some((before, (choices, after))) = parts else { return vec![name.to_owned()] };
+    let of_choice = |choice: &str| {
+        let ends = alternatives(after).into_iter();
+        ends.map(|after| format!("{before}{choice}{after}")).collect::<Vec<_>>()
+    };
+    choices.split(',').flat_map(of_choice).collect()
 }
 
 /// Every promise has its test, and is made once.
@@ -63,6 +85,14 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         Err(message) => return vec![Finding::new(LIST, message)],
     };
     let mut findings = Vec::new();
+    for kind in KINDS {
+        for name in gaps(text, kind) {
+            if promises.iter().any(|promise| promise.kind == kind && promise.name == name) {
+                findings
+                    .push(Finding::new(LIST, format!("{kind} `{name}` has a test: take it out of the gaps")));
+            }
+        }
+    }
     for (number, promise) in promises.iter().enumerate() {
         if promises[..number].iter().any(|other| (&other.kind, &other.name) == (&promise.kind, &promise.name))
         {
@@ -84,7 +114,11 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
     };
     let Some(text) = tree.text(path) else { return Some(format!("there is no file {path}")) };
     let subject = promise.name.rsplit(['.', ':', ' ']).next().unwrap_or(&promise.name);
-    if !text.contains(subject) {
+    // What an integration test calls lies in the other modules of its binary.
+    let folder =
+        path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.ends_with("/tests/it"));
+    let beside = tree.files.iter().filter(|file| folder == Some(file.folder()));
+    if !text.contains(subject) && !beside.into_iter().any(|file| file.text.contains(subject)) {
         return Some(format!("{path} does not mention `{subject}`"));
     }
     let Some(function) = function else {
@@ -180,6 +214,15 @@ mod tests {
             let messages = findings(kind, names, test);
             assert!(messages.len() == 1 && messages[0].contains(expected), "{expected}: {messages:?}");
         }
+    }
+
+    #[test]
+    fn names_are_spelled_out_and_a_gap_that_is_closed_fails() {
+        assert_eq!(alternatives("a.{b,c}.{d,e}"), ["a.b.d", "a.b.e", "a.c.d", "a.c.e"]);
+        let row = "kind = \"setting\"\nnames = [\"{x,y}.timeout\"]\n";
+        let list = format!("[[promise]]\ntest = \"{}::it_waits\"\n{row}[[gap]]\n{row}", TEST.0);
+        assert_eq!(gaps(&list, "setting"), ["x.timeout", "y.timeout"]);
+        assert_eq!(check(&Tree::of(&[(LIST, &list), TEST])).len(), 2);
     }
 
     #[test]

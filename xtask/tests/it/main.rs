@@ -1,6 +1,8 @@
 //! The repository against its own rules.
 #![forbid(unsafe_code)]
 
+mod surface;
+
 use xtask::tidy::{self, Tree};
 
 #[test]
