@@ -100,9 +100,12 @@ pub(crate) fn free_address() -> Result<String, String> {
 }
 
 impl Running {
-    /// Starts a program whose words on standard error go to ours and whose standard output is kept for [`Running::end`].
+    /// Starts a program whose standard output is kept for [`Running::end`]; its standard error goes to
+    /// `<target>/bench/<name>.log`, which the next start of it writes over.
     pub(crate) fn start(command: &mut Command, name: &str) -> Result<Self, String> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let log = super::target().join("bench").join(format!("{}.log", name.replace(' ', "-")));
+        let log = std::fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
         let child = child.map_err(|e| format!("cannot start {name}: {e}"))?;
         Ok(Self { child, name: name.into() })
     }
