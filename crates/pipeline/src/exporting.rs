@@ -1,7 +1,7 @@
 //! An exporter behind its queue: leases, concurrency, timeouts, retries, acknowledgements, counts.
 //!
 //! [`ExporterQueue::offer`] puts an item in; *consumers*, tasks spread over the shards, lease it, send it, and settle it.
-//! A sender that panics, hangs or fails is contained in [`consumer`]: its item is tried again by the rules of
+//! A sender that panics, hangs or fails is contained in `consumer`: its item is tried again by the rules of
 //! [`RetrySettings`] and everything is counted.
 
 use std::{

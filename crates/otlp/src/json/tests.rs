@@ -163,7 +163,7 @@ fn the_json_schema_matches_the_wire_schema() {
             assert_eq!(field.repeated, declared.once == 0, "{}.{}", json.name, field.name);
             match (field.kind, declared.kind) {
                 (Kind::Message(json), wire::Kind::Message(shape)) if depth > 0 => {
-                    compare(json, shape, depth - 1)
+                    compare(json, shape, depth - 1);
                 }
                 (Kind::Message(_), wire::Kind::Message(_))
                 | (Kind::String, wire::Kind::Text)
