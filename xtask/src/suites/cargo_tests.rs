@@ -104,7 +104,7 @@ test a::four ... FAILED
 successes:
 
 ---- a::two stdout ----
-skipped: the shared data is absent
+SKIPPED: the shared data is absent
 
 successes:
     a::one
