@@ -67,8 +67,9 @@ impl Libtest {
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             self.test = name.into();
         }
+        let said = line.trim().split_once(':').filter(|(word, _)| word.eq_ignore_ascii_case("skipped"));
         if self.in_successes
-            && let Some(reason) = line.trim().strip_prefix("skipped:")
+            && let Some((_, reason)) = said
         {
             self.tally.skipped.push((self.test.clone(), reason.trim().into()));
             self.early += 1;
