@@ -94,21 +94,24 @@ pub fn command(args: &[&str]) -> Result<bool, String> {
         done.push((suite.name, tally, start.elapsed()));
     }
     let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    Ok(conclude(&done, &expected, in_ci))
+    let (table, well) = conclude(&done, &expected, in_ci);
+    println!("{table}");
+    Ok(well)
 }
 
-/// Prints the table and the closing line; whether all is well.
-fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) -> bool {
-    println!("\n{:<10} {:>7} {:>7} {:>8} {:>8}", "suite", "passed", "failed", "skipped", "seconds");
+/// The table and the closing line, and whether all is well.
+fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) -> (String, bool) {
+    let head = format!("{:<10} {:>7} {:>7} {:>8} {:>8}", "suite", "passed", "failed", "skipped", "seconds");
+    let mut lines = vec![String::new(), head];
     let mut unexpected = Vec::new();
     for (name, tally, took) in done {
         let (skips, seconds) = (tally.skips(), took.as_secs_f64());
-        println!("{name:<10} {:>7} {:>7} {skips:>8} {seconds:>8.1}", tally.passed, tally.failed);
+        lines.push(format!("{name:<10} {:>7} {:>7} {skips:>8} {seconds:>8.1}", tally.passed, tally.failed));
         let whole = tally.not_run.iter().map(|reason| ((*name).to_owned(), reason.clone()));
         for (test, reason) in
             whole.chain(tally.skipped.iter().map(|(t, r)| (format!("{name}: {t}"), r.clone())))
         {
-            println!("{:<10} skipped: {test}: {reason}", "");
+            lines.push(format!("{:<10} skipped: {test}: {reason}", ""));
             if !expected.lists(&test) {
                 unexpected.push(test);
             }
@@ -119,10 +122,10 @@ fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) 
     let skipped: usize = done.iter().map(|(_, tally, _)| tally.skips()).sum();
     let forbidden = if in_ci { unexpected.len() } else { 0 };
     if forbidden > 0 {
-        println!("\nskipped without a line in ci/expected-skips: {}", unexpected.join(", "));
+        lines.push(format!("\nskipped without a line in ci/expected-skips: {}", unexpected.join(", ")));
     }
-    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
-    failed == 0 && forbidden == 0
+    lines.push(format!("\n{passed} passed, {failed} failed, {skipped} skipped"));
+    (lines.join("\n"), failed == 0 && forbidden == 0)
 }
 
 #[cfg(test)]
@@ -131,7 +134,7 @@ mod tests {
 
     fn verdict(tally: Tally, in_ci: bool) -> bool {
         let expected = Expected::parse("fuzz: no nightly there\nrust: a::b: no data there\n").unwrap();
-        conclude(&[("rust", tally, Duration::ZERO)], &expected, in_ci)
+        conclude(&[("rust", tally, Duration::ZERO)], &expected, in_ci).1
     }
 
     #[test]

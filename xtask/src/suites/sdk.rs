@@ -56,7 +56,8 @@ pub(super) fn collector() -> Tally {
     suite("collector", |tools| {
         let binary = crate::peers::binary();
         if !binary.exists() {
-            return Err("the Collector is not built: `cargo xtask peers`".into());
+            require("go", &["version"])?;
+            crate::peers::command()?;
         }
         let collector = format!("--collector={}", binary.display());
         Ok(vec![collector, tools.python.clone(), here("python/client.py")])
