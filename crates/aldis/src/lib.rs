@@ -40,3 +40,8 @@ pub mod telemetry {
         pipeline::clock::now_ns()
     }
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
