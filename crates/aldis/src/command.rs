@@ -41,6 +41,9 @@ enum Command {
     Sink(SinkArgs),
 }
 
+/// Seconds: the longest drain that can be asked for, a day.
+const MAX_DRAIN_SECONDS: u64 = 24 * 3600;
+
 /// Flags of `aldis serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -51,7 +54,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     addresses_file: Option<PathBuf>,
     /// How long what was accepted may take to leave after SIGTERM, in seconds. A second signal ends at once.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=MAX_DRAIN_SECONDS))]
     drain_timeout: u64,
     /// Threads that carry telemetry; 0 is one for each CPU that may be used.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -90,6 +90,8 @@ pub struct DrainReport {
     pub connections_cut: usize,
     /// What exporters had not delivered.
     pub undelivered: Vec<Undelivered>,
+    /// Exporters that did not answer in time, so that what they hold is not known.
+    pub silent: usize,
     /// Records that stages still held.
     pub held: u64,
     /// Threads that did not end.
@@ -103,7 +105,8 @@ pub struct DrainReport {
 impl DrainReport {
     /// Whether everything that was accepted left.
     pub fn is_complete(&self) -> bool {
-        self.undelivered.iter().all(Undelivered::is_empty) && self.held == 0
+        let all_left = self.undelivered.iter().all(Undelivered::is_empty) && self.held == 0;
+        all_left && self.silent == 0 && self.threads_left == 0
     }
 }
 
@@ -240,6 +243,7 @@ impl Engine {
         }
         report.held = chains().map(|chain| chain.close(now_ns())).sum();
         report.undelivered = drain(&self.queues, &self.shards, deadline);
+        report.silent = self.queues.len() - report.undelivered.len();
         // Nothing that could still leave is left: what runs on (looking at memory, say) is not waited for.
         report.threads_left = self.shards.stop(Instant::now());
         report.stats = self.ledger.stats();

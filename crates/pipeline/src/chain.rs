@@ -19,6 +19,7 @@ use crate::{
     compressor::Compressor,
     contain::contain,
     ledger::{InletCounters, RefusedCode},
+    limits,
     memory_limit::MemoryLimiter,
     queue::Size,
     stage::Stage,
@@ -170,7 +171,8 @@ impl Chain {
 
     fn refuse(&self, item: Item, code: RefusedCode, reason: &str) {
         self.counters.refused[code as usize].add(item.batch.len() as u64);
-        item.resolve(Outcome::Retry { after: None, maybe_delivered: false, reason: reason.to_owned() });
+        let after = Some(limits::REFUSED_RETRY_AFTER);
+        item.resolve(Outcome::Retry { after, maybe_delivered: false, reason: reason.to_owned() });
     }
 }
 
@@ -185,6 +187,11 @@ impl Inlet for Chain {
             return self.refuse(item, RefusedCode::Memory, "memory is short");
         }
         let mut work = self.work();
+        // `close` may have passed on what was held since the first look: nothing would pass this on any more.
+        if self.closed.load(Ordering::Relaxed) {
+            drop(work);
+            return self.refuse(item, RefusedCode::Closed, "the pipeline is shutting down");
+        }
         // Only the first stage can be asked beforehand; a later one that is dead tells its own refusal.
         if let Some(Step::Stage(stage)) = work.steps.first()
             && stage.is_dead()

@@ -232,7 +232,8 @@ impl ExporterQueue {
 
 /// The outcome of an item that was not taken.
 fn refused(reason: &str) -> Outcome {
-    Outcome::Retry { after: None, maybe_delivered: false, reason: reason.to_owned() }
+    let after = Some(limits::REFUSED_RETRY_AFTER);
+    Outcome::Retry { after, maybe_delivered: false, reason: reason.to_owned() }
 }
 
 /// Reads a lock that a panic elsewhere may have poisoned: the state is consistent after every statement that can panic.

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Requests: what an exporter's queue holds unless told otherwise, as in the Collector.
 pub const DEFAULT_QUEUE_REQUESTS: u64 = 1000;
 
+/// How long a shutdown may take at the most: a clock can be asked for no more than it can count.
+pub const MAX_SHUTDOWN: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// When a sender that was refused for want of room may try again.
+pub const REFUSED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Bytes: what an exporter's queue holds unless told otherwise.
 pub const DEFAULT_QUEUE_BYTES: u64 = 256 << 20;
 

@@ -197,6 +197,7 @@ impl TelemetryPipeline {
     /// Takes no more records, sends what was accepted until `deadline` from now, and stops its threads. Blocks the caller
     /// meanwhile. A second call finds nothing left.
     pub fn shutdown(&self, deadline: Duration) -> DrainReport {
+        let deadline = deadline.min(limits::MAX_SHUTDOWN);
         let end = Instant::now() + deadline;
         let (tell, told) = mpsc::sync_channel(1);
         let core = self.core.clone();

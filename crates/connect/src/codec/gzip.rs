@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::bufread::GzDecoder;
-use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
+use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor, crc32};
 use memchr::memmem;
 
 use super::{Admit, CodecError, growing::Growing};
@@ -48,10 +48,12 @@ impl Gzip {
         }
         let mut out = vec![0; announced];
         match self.inflate.get_or_insert_default().gzip_decompress(body, &mut out) {
-            // libdeflate does not say where the member ended. It verified the member's own trailer; if those eight bytes
-            // occur nowhere but at the end, that is where it ended.
+            // libdeflate does not say where the member ended. It verified the member's own trailer; if the body's last eight
+            // bytes say the same of what came out, and occur nowhere else, that is where it ended.
             Ok(length)
-                if length == announced && memmem::find(body, trailer) == Some(body.len() - TRAILER_BYTES) =>
+                if length == announced
+                    && crc32(&out).to_le_bytes() == trailer[..4]
+                    && memmem::find(body, trailer) == Some(body.len() - TRAILER_BYTES) =>
             {
                 Ok(Bytes::from(out))
             }

@@ -57,7 +57,7 @@ pub struct OtlpConfig {
     pub keepalive: Option<ClientKeepalive>,
     /// `tls.insecure`: no TLS where the endpoint has no scheme.
     pub insecure: bool,
-    /// Connections of each shard: gRPC opens that many and takes them in turn, HTTP/1.1 at most that many.
+    /// Connections of each shard for gRPC, taken in turn. HTTP/1.1 has one for each send under way, which its queue bounds.
     pub connections: usize,
 }
 
@@ -145,7 +145,7 @@ impl OtlpConfig {
             }
             Protocol::Http => {
                 let targets = each_signal(|signal| self.target(signal))?;
-                Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout, self.connections)))
+                Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout)))
             }
         }
     }

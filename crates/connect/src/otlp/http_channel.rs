@@ -14,7 +14,6 @@ use http::{
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use otlp::{Codec, Signal};
-use tokio::sync::Semaphore;
 
 use super::{
     channel::{broken, read},
@@ -31,8 +30,6 @@ pub(super) struct HttpChannel {
     targets: [Target; 4],
     headers: HeaderMap,
     timeout: Duration,
-    /// Requests in flight, and so connections, at once.
-    permits: Semaphore,
 }
 
 /// Where one signal goes.
@@ -79,14 +76,9 @@ impl Target {
 }
 
 impl HttpChannel {
-    pub(super) fn new(
-        targets: [Target; 4],
-        mut headers: HeaderMap,
-        timeout: Duration,
-        connections: usize,
-    ) -> Self {
+    pub(super) fn new(targets: [Target; 4], mut headers: HeaderMap, timeout: Duration) -> Self {
         headers.insert(CONTENT_TYPE, PROTOBUF);
-        Self { targets, headers, timeout, permits: Semaphore::new(connections.max(1)) }
+        Self { targets, headers, timeout }
     }
 
     pub(super) async fn send(&self, signal: Signal, payload: Bytes, codec: Option<Codec>) -> Reply {
@@ -99,9 +91,6 @@ impl HttpChannel {
         if let Some(codec) = codec {
             request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(codec::name(codec)));
         }
-        let Ok(_permit) = self.permits.acquire().await else {
-            return Reply::none(false, "the exporter is closed");
-        };
         let mut sender = match target.sender(self.timeout).await {
             Ok(sender) => sender,
             Err(reason) => return Reply::none(false, reason),

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use otlp::{Batch, Check, Checker, Codec, Signal, json};
+use otlp::{Batch, Check, Checker, Codec, Depth, Signal, json};
 use pipeline::{Budget, Charge, Context, Inlet, Item, Outcome, Receipt, Shards};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     body::ReadError,
     codec::{self, CodecError},
-    limits::OVERLOAD_RETRY_AFTER,
+    limits::{INDEX_BYTES_PER_RECORD, MAX_JSON_GROWTH, MAX_UNCOUNTED_BYTES, OVERLOAD_RETRY_AFTER},
 };
 
 /// One shard's share of a receiver.
@@ -153,15 +153,25 @@ impl Port {
             }
         };
         if arrived.is_json {
-            // Wire bytes are never longer than the JSON that says the same.
-            if !held.take(raw.len()) {
-                return Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER });
-            }
+            held.must_take(raw.len().saturating_mul(MAX_JSON_GROWTH))?;
             let wire = json::to_wire(self.signal, &raw);
             raw = wire.map_err(|error| Refusal::Malformed(error.to_string()))?.into();
+            if raw.len() > arrived.max {
+                return Err(Refusal::TooLarge { max: arrived.max });
+            }
+        }
+        let malformed = |error: otlp::WireError| Refusal::Malformed(error.to_string());
+        let wire_bytes = raw.len();
+        if self.inlet.depth() > Depth::Counts && wire_bytes > MAX_UNCOUNTED_BYTES {
+            // An index is up to thirty times the size of records that say nothing: what is large is counted first.
+            let counted = Checker::new(self.signal, Check::Framing, Depth::Counts).check(raw.clone());
+            held.must_take(counted.map_err(malformed)?.len().saturating_mul(INDEX_BYTES_PER_RECORD))?;
         }
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = checker.check(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let mut batch = checker.check(raw).map_err(malformed)?;
+        if wire_bytes <= MAX_UNCOUNTED_BYTES {
+            held.must_take(batch.memory_bytes().saturating_sub(wire_bytes))?;
+        }
         if let Some(codec) = arrived.codec.filter(|_| !arrived.is_json) {
             batch.set_compressed(codec, arrived.body.clone());
         }
@@ -200,6 +210,15 @@ pub(super) struct Held<'a> {
 }
 
 impl Held<'_> {
+    /// Takes more, or refuses the request.
+    fn must_take(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if bytes == 0 || self.take(bytes) {
+            Ok(())
+        } else {
+            Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER })
+        }
+    }
+
     /// Takes more; `false` if the budget has no more.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         let Some(charge) = self.budget.try_charge(bytes) else { return false };

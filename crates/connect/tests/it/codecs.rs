@@ -115,6 +115,18 @@ fn bytes_behind_the_end_are_refused() {
     }
 }
 
+/// The first member's trailer is not the body's last, though the lengths in them agree.
+#[test]
+fn members_of_equal_length_are_all_read() {
+    let mut packed = compress(Codec::Gzip, 1, b"one").expect("compressed").to_vec();
+    packed.extend_from_slice(&compress(Codec::Gzip, 1, b"two").expect("compressed"));
+    assert_eq!(unpack(Codec::Gzip, &packed, MAX).expect("two members"), b"onetwo");
+    // Bytes behind the member that end in its length are not part of it.
+    let mut surplus = compress(Codec::Gzip, 1, b"one").expect("compressed").to_vec();
+    surplus.extend_from_slice(&[1, 2, 3, 4, 3, 0, 0, 0]);
+    assert!(matches!(unpack(Codec::Gzip, &surplus, MAX), Err(CodecError::Malformed(_))));
+}
+
 #[test]
 fn lengths_that_lie() {
     let body = vec![b'a'; 5000];

@@ -67,8 +67,8 @@ fn bombs_are_refused_within_the_budget() {
 
 #[test]
 fn no_memory_is_a_reason_to_come_back() {
-    let side = Side::with(settings(), 1000);
-    let holding = side.memory.budget.try_charge(900).expect("free");
+    let side = Side::with(settings(), 100_000);
+    let holding = side.memory.budget.try_charge(99_900).expect("free");
     block_on(async {
         let mut sender = http2(side.grpc()).await;
         let request = || grpc_request(side.grpc(), TRACES, full(framed(0, &spans(20))));

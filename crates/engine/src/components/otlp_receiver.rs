@@ -39,7 +39,7 @@ const ROWS: &[Setting] = &[
 
 const PROTOCOLS: &[Setting] = &[
     Setting::new("grpc", Kind::Table(GRPC), "", "OTLP/gRPC."),
-    Setting::new("http", Kind::Table(HTTP), "", "OTLP/HTTP with protobuf bodies."),
+    Setting::new("http", Kind::Table(HTTP), "", "OTLP/HTTP with protobuf or JSON bodies."),
 ];
 
 const TLS_LATER: &str = "TLS is not there yet; put a proxy that speaks it in front";

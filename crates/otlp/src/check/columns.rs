@@ -16,6 +16,9 @@ pub(super) struct Columns {
     pub(super) attributes: Vec<AttributeAt>,
 }
 
+/// Rows of scratch kept from one request to the next.
+const MAX_KEPT_ROWS: usize = 1 << 16;
+
 /// What the pass learns of one record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Row {
@@ -29,6 +32,11 @@ pub(super) struct Row {
 
 impl Columns {
     pub(super) fn clear(&mut self) {
+        if self.records.at.capacity().max(self.attributes.capacity()) > MAX_KEPT_ROWS {
+            // One huge request must not cost its memory for good.
+            *self = Self::default();
+            return;
+        }
         self.resources.clear();
         self.scopes.clear();
         self.metrics.clear();

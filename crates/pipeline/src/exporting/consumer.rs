@@ -135,13 +135,18 @@ fn settle(shared: &Shared, lease: Lease, mut item: Item, outcome: Outcome) {
         _ if aborted && matches!(outcome, Outcome::Retry { .. }) => Some(DropCause::Shutdown),
         Verdict::Again(at_ns) => {
             let mut state = shared.state();
-            row.in_flight.sub(records);
-            row.queued.add(records);
-            state.queue.nack(lease, item, at_ns);
-            drop(state);
-            // Sleepers must learn when it is due; while draining, whoever waits for the end looks again.
-            shared.wake_all();
-            return;
+            if state.given_up {
+                // The queue was emptied since the first look: nobody would lease it any more.
+                Some(DropCause::Shutdown)
+            } else {
+                row.in_flight.sub(records);
+                row.queued.add(records);
+                state.queue.nack(lease, item, at_ns);
+                drop(state);
+                // Sleepers must learn when it is due; while draining, whoever waits for the end looks again.
+                shared.wake_all();
+                return;
+            }
         }
         Verdict::Settled => None,
         Verdict::GiveUp(GaveUp::Disabled) => Some(DropCause::NoRetry),

@@ -53,6 +53,8 @@ pub(super) struct State {
     /// To be told when a consumer has nothing to do.
     pub(super) lingering: Vec<Arc<Notify>>,
     pub(super) open: bool,
+    /// Set with [`Shared::give_up`]: what comes back is not queued any more.
+    pub(super) given_up: bool,
     /// Records given up in a shutdown, by signal.
     pub(super) undelivered: [u64; Signal::ALL.len()],
 }
@@ -100,6 +102,7 @@ impl Shared {
             idle: vec![Vec::new(); shards],
             lingering: Vec::new(),
             open: true,
+            given_up: false,
             undelivered: Default::default(),
         };
         Self {
@@ -243,6 +246,7 @@ impl Shared {
     /// Drops all that waits; returns how much that was.
     pub(super) fn give_up(&self) -> Size {
         let mut state = self.state();
+        state.given_up = true;
         let mut gone: Vec<(Size, Item)> = state.blocked.drain(..).collect();
         state.blocked_size = Size::default();
         while let Some(evicted) = state.queue.evict() {

@@ -28,11 +28,14 @@ pub(super) async fn run(core: Arc<Core>, worker: usize) {
         let mut worked = false;
         core.room().await;
         while let Some(request) = core.intake.pop() {
+            core.fates.begin(request.builder.len() as u64);
             core.pass_on(worker, request);
             worked = true;
             core.room().await;
         }
         core.intake.sweep(worker, &mut taken);
+        // All of them before the first wait for room: what is in hand is pending, too.
+        taken.iter().for_each(|request| core.fates.begin(request.builder.len() as u64));
         for request in taken.drain(..) {
             core.pass_on(worker, request);
             worked = true;
@@ -58,12 +61,11 @@ pub(super) async fn run(core: Arc<Core>, worker: usize) {
 }
 
 impl Core {
-    /// Hands a request to this shard's chain.
+    /// Hands a request, counted as begun, to this shard's chain.
     fn pass_on(&self, worker: usize, request: Request) {
         let Request { number, mut builder, first_ns, .. } = request;
         let batch = builder.finish();
         let records = batch.len() as u64;
-        self.fates.begin(records);
         self.tap.push(&batch);
         let fates = self.fates.clone();
         let share = Share::listened(
