@@ -1,5 +1,10 @@
 //! Senders that are slow, broken, gone, too many, or mean harm.
 
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
+};
+use prost::Message as _;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -83,6 +88,26 @@ fn no_memory_is_a_reason_to_come_back() {
     });
     assert_eq!(side.listening().counts().signal(Signal::Traces).requests_refused(Code::ResourceExhausted), 2);
     assert_balanced(&side);
+}
+
+/// Two bytes on the wire are a whole row of the index: below and above the size that is counted first.
+#[test]
+fn an_index_is_paid_for() {
+    for (records, budget) in [(200_000, 4 << 20), (700_000, 32 << 20)] {
+        let side = Side::with(settings(), budget);
+        let scope = ScopeSpans { spans: vec![Span::default(); records], ..ScopeSpans::default() };
+        let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+        let empty = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
+        block_on(async {
+            let mut sender = http2(side.grpc()).await;
+            let answer = ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &empty)))).await;
+            assert_eq!(answer.grpc_status(), Some(8), "{records} records: {answer:?}");
+            let answer =
+                ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &spans(20))))).await;
+            assert_eq!(answer.grpc_status(), Some(0), "what was charged is given back");
+        });
+        assert_balanced(&side);
+    }
 }
 
 #[test]
