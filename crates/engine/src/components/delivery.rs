@@ -78,7 +78,7 @@ const RETRY_ROWS: &[Setting] = &[
         "multiplier",
         Kind::Float(0.0, 1000.0),
         "1.5",
-        "Each pause is so many times the one before.",
+        "Each pause is so many times the one before; below 1 counts as 1.",
     ),
     Setting::new("max_interval", Kind::Duration, "30s", "The longest pause, before it is randomised."),
     Setting::new("max_elapsed_time", Kind::Duration, "300s", "When to give up. 0: never."),
