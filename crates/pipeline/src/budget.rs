@@ -1,9 +1,8 @@
 //! Memory that may be in use at once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A bound on bytes in use, shared by whoever clones it.
 #[derive(Clone, Debug)]

@@ -4,13 +4,9 @@
 //! Nothing in it waits; [`Chain::run`] is the task that calls stages when time makes something due, and batchers when an
 //! exporter has nothing to do.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, PoisonError};
 
 use otlp::{Depth, Signal};
-use tokio::{sync::Notify, time::sleep_until};
 
 use crate::{
     Budget, ExporterQueue, Inlet, Item, Ledger, Outcome,
@@ -23,6 +19,11 @@ use crate::{
     memory_limit::MemoryLimiter,
     queue::Size,
     stage::Stage,
+    sync::{
+        Mutex, MutexGuard, Notify,
+        atomic::{AtomicBool, Ordering},
+        time::sleep_until,
+    },
 };
 
 /// One step of a pipeline.
@@ -139,6 +140,7 @@ impl Chain {
             match due_ns {
                 None => woken.await,
                 Some(due_ns) => tokio::select! {
+                    biased;
                     () = woken => {}
                     () = sleep_until(clock::instant(due_ns)) => {}
                 },

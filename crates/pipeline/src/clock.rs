@@ -5,15 +5,16 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tokio::time::Instant;
-
-use crate::retry::nanoseconds;
+use crate::{
+    retry::nanoseconds,
+    sync::time::{self, Instant},
+};
 
 /// Unix nanoseconds. Never goes back: the wall clock is read once per process, a steady one counts from there (and stands
 /// still where a test pauses tokio's time).
 pub fn now_ns() -> u64 {
     let (wall_ns, steady) = anchor();
-    wall_ns.saturating_add(nanoseconds(Instant::now().saturating_duration_since(*steady)))
+    wall_ns.saturating_add(nanoseconds(time::now().saturating_duration_since(*steady)))
 }
 
 /// The moment that is `ns` by [`now_ns`].
@@ -29,6 +30,6 @@ fn anchor() -> &'static (u64, Instant) {
     static ANCHOR: OnceLock<(u64, Instant)> = OnceLock::new();
     ANCHOR.get_or_init(|| {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        (nanoseconds(wall), Instant::now())
+        (nanoseconds(wall), time::now())
     })
 }

@@ -5,11 +5,9 @@
 //! [`RetrySettings`] and everything is counted.
 
 use std::{
-    sync::{Arc, MutexGuard, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
-
-use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     Exporter, Health, Ledger, RetrySettings, Shards,
@@ -17,6 +15,11 @@ use crate::{
     limits,
     outcome::Outcome,
     queue::{Bounds, Policy, RefusalReason, Sizer},
+    sync::{
+        Mutex, MutexGuard, Notify,
+        atomic::Ordering,
+        time::{Instant, timeout, timeout_at},
+    },
 };
 
 mod consumer;
@@ -220,11 +223,11 @@ impl ExporterQueue {
         self.shared.wake_all();
         self.shared.room.notify_waiters();
         // Either nothing is left, or it is given up below.
-        let _ = tokio::time::timeout_at(deadline, self.shared.settled()).await;
+        let _ = timeout_at(deadline, self.shared.settled()).await;
         let given_up = self.shared.give_up();
         self.shared.abort.send_replace(true);
         self.shared.wake_all();
-        let _ = tokio::time::timeout(limits::ABORT_GRACE, self.shared.settled()).await;
+        let _ = timeout(limits::ABORT_GRACE, self.shared.settled()).await;
         let name = self.name().to_owned();
         Undelivered { exporter: name, left: self.shared.take_undelivered(), waiting: given_up }
     }
@@ -237,8 +240,8 @@ fn refused(reason: &str) -> Outcome {
 }
 
 /// Reads a lock that a panic elsewhere may have poisoned: the state is consistent after every statement that can panic.
-fn lock(state: &std::sync::Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

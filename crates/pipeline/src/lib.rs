@@ -31,6 +31,7 @@ pub mod retry;
 pub mod shard;
 pub mod stage;
 pub mod stats;
+mod sync;
 pub mod telemetry;
 
 pub use batcher::{Batcher, BatcherSettings};

@@ -2,17 +2,20 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use crate::Outcome;
+use crate::{
+    Outcome,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
 
 /// Shares that were dropped without an outcome since the process began. Anything but zero is a bug of this program.
-static UNRESOLVED: AtomicU64 = AtomicU64::new(0);
+static UNRESOLVED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 /// How many shares were dropped without an outcome since the process began: each was told to its waiter as a retryable
 /// failure, and each is a bug.

@@ -35,7 +35,13 @@ use otlp::{
     event::{LogRecord, Metric, Span},
 };
 
-use crate::{Chain, ExporterQueue, Health, Ledger, Shards, clock, limits};
+use crate::{
+    Chain, ExporterQueue, Health, Ledger, Shards, clock, limits,
+    sync::{
+        time::{timeout, timeout_at},
+        watch,
+    },
+};
 
 mod builder;
 mod intake;
@@ -78,7 +84,7 @@ struct Core {
     health: Health,
     shards: Shards,
     /// Workers not ended yet.
-    working: tokio::sync::watch::Sender<usize>,
+    working: watch::Sender<usize>,
 }
 
 /// The signals that can be recorded; their positions number them inside this module.
@@ -225,7 +231,7 @@ impl Core {
         // Half of the time at most is for the way to the queues, so that there is some for the way out.
         let to_queues = Instant::now() + end.saturating_duration_since(Instant::now()) / 2;
         let workers_ended = working.wait_for(|left| *left == 0);
-        let _ = tokio::time::timeout_at(to_queues.into(), workers_ended).await;
+        let _ = timeout_at(to_queues.into(), workers_ended).await;
         self.intake.give_up();
         let mut held = 0;
         for chain in self.chains.iter().flatten() {
@@ -247,7 +253,7 @@ impl Core {
         .await;
         exporters.retain(|undelivered| !undelivered.is_empty());
         // Workers that waited for room find everything closed now, and count what they had in hand.
-        let _ = tokio::time::timeout(limits::ABORT_GRACE, working.wait_for(|left| *left == 0)).await;
+        let _ = timeout(limits::ABORT_GRACE, working.wait_for(|left| *left == 0)).await;
         self.tap.close();
         DrainReport { exporters, unsent: self.intake.given_up() + held, threads_left: 0 }
     }

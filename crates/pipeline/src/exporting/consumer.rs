@@ -2,10 +2,8 @@
 
 use std::{
     hash::{BuildHasher, Hasher},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
-
-use tokio::time::{sleep_until, timeout};
 
 use super::state::Shared;
 use crate::{
@@ -15,6 +13,10 @@ use crate::{
     ledger::{DropCause, RejectedCode, signal_number},
     queue::{Lease, LeaseQueue},
     retry::{Attempt, GaveUp, Verdict},
+    sync::{
+        atomic::Ordering,
+        time::{sleep_until, timeout},
+    },
 };
 
 /// Leases, sends and settles until the exporter is drained.
@@ -66,6 +68,7 @@ async fn next(shared: &Shared, number: usize) -> Option<(Lease, Item)> {
         match due_ns {
             None => woken.await,
             Some(due_ns) => tokio::select! {
+                biased;
                 () = woken => {}
                 () = sleep_until(clock::instant(due_ns)) => {}
             },

@@ -2,20 +2,21 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
 
 use otlp::Signal;
-use tokio::sync::{Notify, watch};
 
 use super::{Acknowledge, ExporterSettings, refused};
 use crate::{
     Exporter, Health, Item, Outcome, Sender,
     ledger::{DropCause, ExporterCounters, signal_number},
     queue::{LeaseQueue, MemoryQueue, RefusalReason, Size},
+    sync::{
+        Mutex, MutexGuard, Notify,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        watch,
+    },
 };
 
 /// Everything but the tasks.

@@ -17,6 +17,7 @@ use crate::{
     exporter::NullExporter,
     limits,
     queue::{Bounds, Policy, Size, Sizer},
+    sync::watch,
 };
 
 /// What happens when records come faster than they leave and the queue is full.
@@ -188,7 +189,7 @@ impl TelemetryPipelineBuilder {
             flush_interval: self.flush_interval,
             ledger,
             health,
-            working: tokio::sync::watch::Sender::new(shards.count()),
+            working: watch::Sender::new(shards.count()),
             shards,
         });
         for shard in 0..core.shards.count() {

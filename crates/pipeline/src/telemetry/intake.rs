@@ -1,20 +1,21 @@
 //! Where records come in: one request being filled for each thread, and a queue of filled ones.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync::{Arc, PoisonError};
 
-use crossbeam_queue::ArrayQueue;
 use operators::sample::{OtelState, Pressure, Randomness, Threshold};
 use otlp::{
     Depth, TraceId,
     event::{LogRecord, Metric, PushError, RequestBuilder, Span},
 };
-use tokio::sync::Notify;
 
 use super::{BackpressureStrategy, RECORDED, RecordError};
-use crate::{Histogram, clock};
+use crate::{
+    Histogram, clock,
+    sync::{
+        ArrayQueue, Mutex, MutexGuard, Notify,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
 
 /// What is recorded, borrowed from its caller.
 pub(super) enum Event<'a> {
@@ -445,7 +446,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Spreads threads over stripes, in the order in which they first record.
 fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     thread_local! {
         static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }

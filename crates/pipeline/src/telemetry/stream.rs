@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -12,6 +12,7 @@ use futures_core::Stream;
 use otlp::{Batch, Signal, TelemetryEvent, event::LogRecord, event::Span};
 
 use super::Core;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long the first event may take to be handed over by workers that are busy with exporters.
 const BARRIER_DEADLINE: Duration = Duration::from_secs(1);

@@ -2,16 +2,20 @@
 
 use std::{
     future::poll_fn,
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     task::Poll,
     time::{Duration, Instant},
 };
 
 use super::{Core, intake::Request};
-use crate::{ExporterQueue, Inlet, Item, Share, clock};
+use crate::{
+    ExporterQueue, Inlet, Item, Share, clock,
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+        time::timeout,
+    },
+};
 
 /// How long a worker that had something to do waits for more before it looks again. Records that come meanwhile wake
 /// nobody.
@@ -46,7 +50,7 @@ pub(super) async fn run(core: Arc<Core>, worker: usize) {
             falling_asleep = false;
             let nap = NAP.min(core.flush_interval);
             // Woken early or not: there is something to look for.
-            let _ = tokio::time::timeout(nap, core.intake.woken(worker)).await;
+            let _ = timeout(nap, core.intake.woken(worker)).await;
         } else if closed {
             return;
         } else if falling_asleep {
