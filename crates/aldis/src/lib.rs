@@ -28,7 +28,10 @@ pub mod telemetry {
     pub use connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
     pub use otlp::{
         AttributeValue, LogRecord, Span, SpanStatus, TelemetryEvent,
-        event::{HistogramData, Metric, MetricData, Number, Temporality},
+        event::{
+            Buckets, Exemplar, ExponentialHistogramData, HistogramData, Metric, MetricData, Number,
+            SummaryData, Temporality,
+        },
     };
     pub use pipeline::{
         BackpressureStrategy, BuildError, DrainReport, EventStream, NullExporter, PipelineStats, RecordError,

@@ -23,17 +23,22 @@
 //! ```
 
 mod builder;
+mod exemplar;
 mod framed;
 mod ids;
 mod log;
 mod metric;
+mod point;
 mod span;
 mod value;
 
 pub use builder::{PushError, RequestBuilder};
 pub use ids::{PARENT_SPAN_ID_TEXT, SPAN_ID_TEXT, TRACE_ID_TEXT};
 pub use log::encode_log;
-pub use metric::{HistogramData, Metric, MetricData, Number, Temporality};
+pub use metric::{
+    Buckets, Exemplar, ExponentialHistogramData, HistogramData, Metric, MetricData, Number, SummaryData,
+    Temporality,
+};
 pub use span::encode_span;
 pub use value::encode_value;
 

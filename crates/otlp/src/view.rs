@@ -3,19 +3,25 @@
 //! Every singular field occurs at most once in a checked batch, so a view walks to the field it is asked for and stops.
 
 mod attributes;
+mod exemplar;
 mod log;
 mod metric;
+mod numbers;
+mod point;
 mod resource;
 mod span;
 
 pub use attributes::{Array, Attributes, ValueView};
+pub use exemplar::{ExemplarView, Exemplars};
 pub use log::LogView;
-pub use metric::{MetricView, NumberView, PointView};
+pub use metric::MetricView;
+pub use numbers::{Doubles, Fixed64s, Varints};
+pub use point::{BucketsView, NumberView, PointView, Quantiles};
 pub use resource::{ResourceView, ScopeView};
 pub use span::{EventView, Events, LinkView, Links, SpanView};
 
 use crate::index::{Index, Range32};
-use crate::wire::{self, Payload};
+use crate::wire::{self, Fields, Payload};
 use crate::{Batch, Signal};
 
 impl Batch {
@@ -110,6 +116,15 @@ fn attributes_number(signal: Signal, index: &Index, i: usize) -> u32 {
 #[inline]
 fn find(body: &[u8], number: u32) -> Option<Payload<'_>> {
     wire::fields(body).find(|field| field.number == number).map(|field| field.payload)
+}
+
+/// The next field `number` that is a message.
+#[inline]
+fn next_message<'a>(ahead: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
+    ahead.find_map(|field| match field.payload {
+        Payload::Bytes(body) if field.number == number => Some(body),
+        _ => None,
+    })
 }
 
 #[inline]

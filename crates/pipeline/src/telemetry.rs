@@ -192,7 +192,8 @@ impl TelemetryPipeline {
     }
 
     /// The records accepted so far that no event stream has handed out yet (as an iterator, which then ends), or all that
-    /// follow, too (as a stream, which ends when the pipeline is shut down). Metrics are not part of it.
+    /// follow, too (as a stream, which ends when the pipeline is shut down): spans, log records and data points. They come request
+    /// by request, and in a request by service and metric.
     ///
     /// Recent batches are kept for it up to a bound; what a stream misses because it lags behind is counted
     /// ([`EventStream::missed`]).

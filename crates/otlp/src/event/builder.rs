@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::framed::Framed;
 use super::log::LogPlan;
-use super::metric::{MetricHead, PointPlan};
+use super::point::{MetricHead, PointPlan};
 use super::span::SpanPlan;
 use super::value;
 use super::{LogRecord, Metric, SERVICE_NAME, Span, TelemetryEvent};

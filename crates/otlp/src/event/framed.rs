@@ -2,7 +2,7 @@
 
 use super::LogRecord;
 use super::log::LogPlan;
-use super::metric::PointPlan;
+use super::point::PointPlan;
 use super::span::SpanPlan;
 
 use crate::index::{AttributeColumns, Range32, RecordAt, Records};

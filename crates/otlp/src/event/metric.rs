@@ -1,9 +1,9 @@
-//! A data point of a metric to the wire.
+//! A data point of a metric, as plain values.
 
-use super::AttributeValue;
-use super::value::{self, AttributeSink};
+use super::ids::{SPAN_ID_TEXT, TRACE_ID_TEXT, Texts, hex_text};
+use super::{AttributeValue, SERVICE_NAME};
 use crate::index::MetricKind;
-use crate::put::{self, fixed64_tag, len_tag, varint_tag};
+use crate::view::{BucketsView, ExemplarView, MetricView, NumberView, PointView, ResourceView, ValueView};
 
 /// One data point of a metric as a program states it. Points of one service with the same name, unit, description and kind are put
 /// under one metric.
@@ -33,6 +33,8 @@ pub struct Metric {
     pub data: MetricData,
     /// Key-values of this point. `service.name` is taken from here to the resource.
     pub attributes: Vec<(String, AttributeValue)>,
+    /// Single measurements kept as examples. A summary has no place for them: there they are left out.
+    pub exemplars: Vec<Exemplar>,
     /// When the time that it covers began, Unix nanoseconds; zero where that is unknown or the point is a gauge.
     pub start_time_ns: u64,
     /// Unix nanoseconds.
@@ -79,6 +81,15 @@ pub enum MetricData {
         /// Since when it is collected.
         temporality: Temporality,
     },
+    /// A distribution in buckets that grow by a constant factor.
+    ExponentialHistogram {
+        /// The distribution.
+        histogram: ExponentialHistogramData,
+        /// Since when it is collected.
+        temporality: Temporality,
+    },
+    /// Quantiles that were worked out where the measurements were made.
+    Summary(SummaryData),
 }
 
 impl Default for MetricData {
@@ -89,12 +100,14 @@ impl Default for MetricData {
 }
 
 impl MetricData {
-    /// `gauge`, `sum` or `histogram`.
+    /// `gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`.
     pub fn kind_name(&self) -> &'static str {
         match self {
             MetricData::Gauge(_) => "gauge",
             MetricData::Sum { .. } => "sum",
             MetricData::Histogram { .. } => "histogram",
+            MetricData::ExponentialHistogram { .. } => "exponential_histogram",
+            MetricData::Summary(_) => "summary",
         }
     }
 }
@@ -104,10 +117,12 @@ impl MetricData {
 pub struct HistogramData {
     /// How many observations there are.
     pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-    /// The smallest and the largest, where there is any.
-    pub min_max: Option<(f64, f64)>,
+    /// Their sum, where it means something.
+    pub sum: Option<f64>,
+    /// The smallest, where there is any.
+    pub min: Option<f64>,
+    /// The largest, where there is any.
+    pub max: Option<f64>,
     /// Upper bounds of all buckets but the last, inclusive and rising.
     pub bounds: Vec<f64>,
     /// One count more than there are bounds.
@@ -122,144 +137,198 @@ impl HistogramData {
     ///
     /// let histogram = HistogramData::of(&[1.0, 5.0], &[0.5, 1.0, 9.0]);
     /// assert_eq!(histogram.counts, [2, 0, 1]);
-    /// assert_eq!(histogram.min_max, Some((0.5, 9.0)));
+    /// assert_eq!((histogram.min, histogram.max), (Some(0.5), Some(9.0)));
     /// ```
     pub fn of(bounds: &[f64], values: &[f64]) -> Self {
         let mut counts = vec![0; bounds.len() + 1];
-        let mut min_max: Option<(f64, f64)> = None;
         for &value in values {
             counts[bounds.partition_point(|bound| *bound < value)] += 1;
-            min_max = Some(min_max.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
         }
         HistogramData {
             count: values.len() as u64,
-            sum: values.iter().sum(),
-            min_max,
+            sum: Some(values.iter().sum()),
+            min: values.iter().copied().reduce(f64::min),
+            max: values.iter().copied().reduce(f64::max),
             bounds: bounds.to_vec(),
             counts,
         }
     }
 }
 
-/// What has to be known of a data point before its first byte is written.
-pub(crate) struct PointPlan<'a> {
-    metric: &'a Metric,
-    /// Bytes of the point's body.
-    pub(crate) len: usize,
-    /// What the attribute `service.name` says.
-    pub(crate) service: Option<&'a str>,
-    /// The number of that attribute.
-    skip: usize,
+/// Observations counted in buckets whose bounds are powers of 2^(2^-scale).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExponentialHistogramData {
+    /// How many observations there are.
+    pub count: u64,
+    /// Their sum, where it means something.
+    pub sum: Option<f64>,
+    /// The smallest, where there is any.
+    pub min: Option<f64>,
+    /// The largest, where there is any.
+    pub max: Option<f64>,
+    /// The resolution.
+    pub scale: i32,
+    /// Observations that count as zero.
+    pub zero_count: u64,
+    /// Up to which magnitude they do.
+    pub zero_threshold: f64,
+    /// Positive observations.
+    pub positive: Buckets,
+    /// Negative observations, by their magnitude.
+    pub negative: Buckets,
 }
 
-impl<'a> PointPlan<'a> {
-    pub(crate) fn new(metric: &'a Metric) -> Self {
-        let mut plan = PointPlan { metric, len: 9, service: None, skip: usize::MAX };
-        if metric.start_time_ns != 0 {
-            plan.len += 9;
-        }
-        for (i, (key, value)) in metric.attributes.iter().enumerate() {
-            match value {
-                AttributeValue::String(text) if key == super::SERVICE_NAME && plan.skip == usize::MAX => {
-                    plan.skip = i;
-                    plan.service = Some(text);
-                }
-                _ => plan.len += value::attribute_len(key, value),
-            }
-        }
-        plan.len += match &metric.data {
-            MetricData::Gauge(_) | MetricData::Sum { .. } => 9,
-            MetricData::Histogram { histogram, .. } => {
-                let columns = [histogram.counts.len(), histogram.bounds.len()];
-                let packed = columns.iter().filter(|len| **len > 0).map(|len| put::len_field(len * 8));
-                9 + 9 + packed.sum::<usize>() + histogram.min_max.map_or(0, |_| 9 + 9)
-            }
-        };
-        plan
-    }
+/// Adjacent buckets: the first has index `offset`, and bucket `i` holds what is above base^i and up to base^(i+1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// The index of the first.
+    pub offset: i32,
+    /// Observations in each.
+    pub counts: Vec<u64>,
+}
 
-    /// Appends the point's body: exactly `len` bytes.
-    pub(crate) fn put(&self, out: &mut Vec<u8>, sink: &mut impl AttributeSink) {
-        let metric = self.metric;
-        if metric.start_time_ns != 0 {
-            put::fixed64(fixed64_tag(2), metric.start_time_ns, out);
-        }
-        put::fixed64(fixed64_tag(3), metric.time_ns, out);
-        match &metric.data {
-            MetricData::Gauge(value) | MetricData::Sum { value, .. } => {
-                match value {
-                    Number::Double(number) => put::fixed64(fixed64_tag(4), number.to_bits(), out),
-                    Number::Int(number) => put::fixed64(fixed64_tag(6), *number as u64, out),
-                }
-                self.put_attributes(len_tag(7), out, sink);
-            }
-            MetricData::Histogram { histogram, .. } => {
-                put::fixed64(fixed64_tag(4), histogram.count, out);
-                put::fixed64(fixed64_tag(5), histogram.sum.to_bits(), out);
-                put_packed(len_tag(6), histogram.counts.iter().copied(), out);
-                put_packed(len_tag(7), histogram.bounds.iter().map(|bound| bound.to_bits()), out);
-                self.put_attributes(len_tag(9), out, sink);
-                if let Some((min, max)) = histogram.min_max {
-                    put::fixed64(fixed64_tag(11), min.to_bits(), out);
-                    put::fixed64(fixed64_tag(12), max.to_bits(), out);
-                }
-            }
-        }
-    }
+/// Quantiles of observations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SummaryData {
+    /// How many observations there are.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// Quantiles between 0 and 1, and their values.
+    pub quantiles: Vec<(f64, f64)>,
+}
 
-    fn put_attributes(&self, tag: u8, out: &mut Vec<u8>, sink: &mut impl AttributeSink) {
-        for (i, (key, value)) in self.metric.attributes.iter().enumerate() {
-            if i != self.skip {
-                value::put_attribute(tag, key, value, out, sink);
-            }
+/// A single measurement, and where it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// What was measured.
+    pub value: Number,
+    /// When, Unix nanoseconds.
+    pub time_ns: u64,
+    /// The trace it was made in, read as [`super::Span::trace_id`] is.
+    pub trace_id: Option<String>,
+    /// The span it was made in, read as [`super::Span::span_id`] is.
+    pub span_id: Option<String>,
+    /// Attributes of the measurement that its point leaves out.
+    pub attributes: Vec<(String, AttributeValue)>,
+}
+
+impl Metric {
+    /// Reads a data point, its metric and the service name of its resource back into plain values.
+    ///
+    /// A number that was not recorded, here or in an exemplar, reads as not-a-number, and a temporality that is not stated as
+    /// cumulative. Flags and the metric's own metadata have no place here and stay behind.
+    ///
+    /// ```
+    /// use aldis_otlp::event::{Metric, MetricData, RequestBuilder, SummaryData};
+    /// use aldis_otlp::{Depth, Signal};
+    ///
+    /// let data = MetricData::Summary(SummaryData { count: 2, sum: 3.0, quantiles: vec![(0.5, 1.0)] });
+    /// let stated = Metric { name: "rpc.duration".into(), data, time_ns: 7, ..Metric::default() };
+    /// let mut builder = RequestBuilder::new(Signal::Metrics, Depth::Records);
+    /// builder.push_metric(&stated)?;
+    /// let batch = builder.finish();
+    /// assert_eq!(Metric::from_view(batch.point(0), batch.metric_of(0), batch.resource_of(0)), stated);
+    /// # Ok::<(), aldis_otlp::event::PushError>(())
+    /// ```
+    pub fn from_view(point: PointView<'_>, metric: MetricView<'_>, resource: ResourceView<'_>) -> Metric {
+        let mut attributes = Vec::new();
+        if let Some(ValueView::String(service)) = resource.attributes().get(SERVICE_NAME) {
+            attributes.push((SERVICE_NAME.to_owned(), AttributeValue::String(service.to_owned())));
+        }
+        attributes.extend(point.attributes().map(|(key, value)| (key.to_owned(), value.into())));
+        Metric {
+            name: metric.name().to_owned(),
+            description: metric.description().to_owned(),
+            unit: metric.unit().to_owned(),
+            data: MetricData::from_view(point, metric),
+            attributes,
+            exemplars: point.exemplars().map(Exemplar::from_view).collect(),
+            start_time_ns: point.start_ns(),
+            time_ns: point.time_ns(),
         }
     }
 }
 
-fn put_packed(tag: u8, values: impl ExactSizeIterator<Item = u64>, out: &mut Vec<u8>) {
-    if values.len() > 0 {
-        put::open(tag, values.len() * 8, out);
-        for value in values {
-            out.extend_from_slice(&value.to_le_bytes());
+impl MetricData {
+    fn from_view(point: PointView<'_>, metric: MetricView<'_>) -> Self {
+        let temporality =
+            if metric.temporality() == 1 { Temporality::Delta } else { Temporality::Cumulative };
+        match metric.kind() {
+            MetricKind::None | MetricKind::Gauge => MetricData::Gauge(point.number().into()),
+            MetricKind::Sum => MetricData::Sum {
+                value: point.number().into(),
+                monotonic: metric.is_monotonic(),
+                temporality,
+            },
+            MetricKind::Histogram => MetricData::Histogram {
+                histogram: HistogramData {
+                    count: point.count().unwrap_or_default(),
+                    sum: point.sum(),
+                    min: point.min(),
+                    max: point.max(),
+                    bounds: point.explicit_bounds().collect(),
+                    counts: point.bucket_counts().collect(),
+                },
+                temporality,
+            },
+            MetricKind::ExponentialHistogram => MetricData::ExponentialHistogram {
+                histogram: ExponentialHistogramData {
+                    count: point.count().unwrap_or_default(),
+                    sum: point.sum(),
+                    min: point.min(),
+                    max: point.max(),
+                    scale: point.scale().unwrap_or_default(),
+                    zero_count: point.zero_count().unwrap_or_default(),
+                    zero_threshold: point.zero_threshold().unwrap_or_default(),
+                    positive: point.positive().into(),
+                    negative: point.negative().into(),
+                },
+                temporality,
+            },
+            MetricKind::Summary => MetricData::Summary(SummaryData {
+                count: point.count().unwrap_or_default(),
+                sum: point.sum().unwrap_or_default(),
+                quantiles: point.quantiles().collect(),
+            }),
         }
     }
 }
 
-/// What the points of one metric share, as it is written around them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct MetricHead {
-    pub(crate) kind: MetricKind,
-    /// Name, description and unit: the fields of `Metric` in front of its data.
-    pub(crate) head: Vec<u8>,
-    /// Temporality and monotonicity: the fields of `Sum` or `Histogram` behind the points.
-    pub(crate) tail: Vec<u8>,
+impl From<Option<NumberView>> for Number {
+    /// Not a number where none is stated.
+    fn from(view: Option<NumberView>) -> Self {
+        match view {
+            Some(NumberView::Int(number)) => Number::Int(number),
+            Some(NumberView::Double(number)) => Number::Double(number),
+            None => Number::Double(f64::NAN),
+        }
+    }
 }
 
-impl MetricHead {
-    pub(crate) fn new(metric: &Metric) -> Self {
-        let mut head =
-            Vec::with_capacity(metric.name.len() + metric.description.len() + metric.unit.len() + 15);
-        for (number, text) in [(1, &metric.name), (2, &metric.description), (3, &metric.unit)] {
-            if !text.is_empty() {
-                put::bytes(len_tag(number), text.as_bytes(), &mut head);
+impl From<BucketsView<'_>> for Buckets {
+    fn from(view: BucketsView<'_>) -> Self {
+        Buckets { offset: view.offset(), counts: view.counts().collect() }
+    }
+}
+
+impl Exemplar {
+    fn from_view(exemplar: ExemplarView<'_>) -> Self {
+        let (trace, span) = (exemplar.trace_id(), exemplar.span_id());
+        let mut texts = Texts([(TRACE_ID_TEXT, None), (SPAN_ID_TEXT, None)]);
+        let mut attributes = Vec::new();
+        for (key, value) in exemplar.filtered_attributes() {
+            if !texts.take(key, value, &[&trace.0, &span.0]) {
+                attributes.push((key.to_owned(), value.into()));
             }
         }
-        let wire = |temporality: &Temporality| match temporality {
-            Temporality::Delta => 1,
-            Temporality::Cumulative => 2,
-        };
-        let (kind, tail) = match &metric.data {
-            MetricData::Gauge(_) => (MetricKind::Gauge, Vec::new()),
-            MetricData::Sum { monotonic: false, temporality, .. } => {
-                (MetricKind::Sum, vec![varint_tag(2), wire(temporality)])
-            }
-            MetricData::Sum { monotonic: true, temporality, .. } => {
-                (MetricKind::Sum, vec![varint_tag(2), wire(temporality), varint_tag(3), 1])
-            }
-            MetricData::Histogram { temporality, .. } => {
-                (MetricKind::Histogram, vec![varint_tag(2), wire(temporality)])
-            }
-        };
-        MetricHead { kind, head, tail }
+        let Texts([(_, trace_text), (_, span_text)]) = texts;
+        Exemplar {
+            value: exemplar.number().into(),
+            time_ns: exemplar.time_ns(),
+            trace_id: trace_text.or_else(|| hex_text(&trace.0)),
+            span_id: span_text.or_else(|| hex_text(&span.0)),
+            attributes,
+        }
     }
 }

@@ -205,25 +205,80 @@ pub(crate) fn arb_log() -> impl Strategy<Value = LogRecord> {
     )
 }
 
-fn arb_metric() -> impl Strategy<Value = Metric> {
-    let number = prop_oneof![any_i64().prop_map(Number::Int), (-1e9..1e9f64).prop_map(Number::Double)];
-    let temporality = prop_oneof![Just(Temporality::Delta), Just(Temporality::Cumulative)];
+fn arb_number() -> impl Strategy<Value = Number> + Clone {
+    prop_oneof![any_i64().prop_map(Number::Int), (-1e9..1e9f64).prop_map(Number::Double)]
+}
+
+fn arb_buckets() -> impl Strategy<Value = Buckets> {
+    let offset = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), -300..300i32];
+    let counts = proptest::collection::vec(prop_oneof![0..200u64, 0..=u64::MAX], 0..4);
+    (offset, counts).prop_map(|(offset, counts)| Buckets { offset, counts })
+}
+
+fn arb_exponential() -> impl Strategy<Value = ExponentialHistogramData> {
+    let maybe = || proptest::option::of(-1e9..1e9f64);
+    let counts = (0..=u64::MAX, -20..21i32, 0..=u64::MAX, prop_oneof![Just(0.0), 0.0..1.0f64]);
+    (counts, (maybe(), maybe(), maybe()), arb_buckets(), arb_buckets()).prop_map(
+        |((count, scale, zero_count, zero_threshold), (sum, min, max), positive, negative)| {
+            ExponentialHistogramData {
+                count,
+                sum,
+                min,
+                max,
+                scale,
+                zero_count,
+                zero_threshold,
+                positive,
+                negative,
+            }
+        },
+    )
+}
+
+fn arb_data() -> impl Strategy<Value = MetricData> {
+    let temporality = || prop_oneof![Just(Temporality::Delta), Just(Temporality::Cumulative)];
     let histogram = proptest::collection::vec(-10.0..10.0f64, 0..5)
         .prop_map(|values| HistogramData::of(&[-1.0, 2.0], &values));
-    let data = prop_oneof![
-        number.clone().prop_map(MetricData::Gauge),
-        (number, proptest::bool::ANY, temporality.clone())
+    // Bounds and counts may be left out, and so may the sum.
+    let bare = (0..9u64).prop_map(|count| HistogramData { count, ..HistogramData::default() });
+    let quantiles = proptest::collection::vec((0.0..1.0f64, -1e9..1e9f64), 0..3);
+    prop_oneof![
+        arb_number().prop_map(MetricData::Gauge),
+        (arb_number(), proptest::bool::ANY, temporality())
             .prop_map(|(value, monotonic, temporality)| MetricData::Sum { value, monotonic, temporality }),
-        (histogram, temporality)
+        (prop_oneof![histogram, bare], temporality())
             .prop_map(|(histogram, temporality)| MetricData::Histogram { histogram, temporality }),
-    ];
-    ("(a|b|)", "(1|s|)", data, arb_attributes(), prop_oneof![Just(0), 0..=u64::MAX], 0..=u64::MAX).prop_map(
-        |(name, unit, data, attributes, start_time_ns, time_ns)| Metric {
+        (arb_exponential(), temporality())
+            .prop_map(|(histogram, temporality)| MetricData::ExponentialHistogram { histogram, temporality }),
+        (0..=u64::MAX, -1e9..1e9f64, quantiles)
+            .prop_map(|(count, sum, quantiles)| MetricData::Summary(SummaryData { count, sum, quantiles })),
+    ]
+}
+
+fn arb_exemplar() -> impl Strategy<Value = Exemplar> {
+    let ids = (proptest::option::of(arb_id(32)), proptest::option::of(arb_id(16)));
+    (arb_number(), 0..=u64::MAX, ids, arb_attributes()).prop_map(
+        |(value, time_ns, (trace_id, span_id), attributes)| Exemplar {
+            value,
+            time_ns,
+            trace_id,
+            span_id,
+            attributes,
+        },
+    )
+}
+
+fn arb_metric() -> impl Strategy<Value = Metric> {
+    let exemplars = proptest::collection::vec(arb_exemplar(), 0..3);
+    let times = (prop_oneof![Just(0), 0..=u64::MAX], 0..=u64::MAX);
+    ("(a|b|)", "(1|s|)", arb_data(), arb_attributes(), exemplars, times).prop_map(
+        |(name, unit, data, attributes, exemplars, (start_time_ns, time_ns))| Metric {
             name,
             unit,
             description: String::new(),
             data,
             attributes,
+            exemplars,
             start_time_ns,
             time_ns,
         },
@@ -381,7 +436,21 @@ fn normal(event: &TelemetryEvent) -> TelemetryEvent {
                 ..log.clone()
             })
         }
-        other => other.clone(),
+        TelemetryEvent::Metric(metric) => {
+            let (service, rest) = named(&metric.attributes);
+            let is_summary = matches!(metric.data, MetricData::Summary(_));
+            let exemplars = if is_summary { vec![] } else { metric.exemplars.clone() };
+            let exemplar = |one: Exemplar| Exemplar {
+                trace_id: one.trace_id.as_deref().and_then(|text| id(text, 32)),
+                span_id: one.span_id.as_deref().and_then(|text| id(text, 16)),
+                ..one
+            };
+            TelemetryEvent::Metric(Metric {
+                attributes: service.into_iter().chain(rest).collect(),
+                exemplars: exemplars.into_iter().map(exemplar).collect(),
+                ..metric.clone()
+            })
+        }
     }
 }
 
@@ -398,65 +467,141 @@ proptest! {
     }
 
     #[test]
-    fn events_come_back_in_normal_form(span in arb_span(), log in arb_log()) {
-        for event in [TelemetryEvent::Span(span), TelemetryEvent::Log(log)] {
+    fn events_come_back_in_normal_form(span in arb_span(), log in arb_log(), metric in arb_metric()) {
+        for event in [TelemetryEvent::Span(span), TelemetryEvent::Log(log), TelemetryEvent::Metric(metric)] {
             let mut builder = RequestBuilder::new(event.signal(), Depth::Records);
             builder.push(&event).expect("room");
             let batch = builder.finish();
             let back: TelemetryEvent = match &event {
                 TelemetryEvent::Span(_) => Span::from_view(batch.span(0), batch.resource_of(0)).into(),
-                _ => LogRecord::from_view(batch.log(0), batch.resource_of(0)).into(),
+                TelemetryEvent::Log(_) => LogRecord::from_view(batch.log(0), batch.resource_of(0)).into(),
+                TelemetryEvent::Metric(_) => {
+                    Metric::from_view(batch.point(0), batch.metric_of(0), batch.resource_of(0)).into()
+                }
             };
             prop_assert_eq!(&back, &normal(&event));
         }
     }
 }
 
-/// A metric of one point.
-fn expected_point(point: &Metric) -> (String, metrics::v1::Metric) {
+/// An exemplar as prost has it.
+fn expected_exemplar(exemplar: &Exemplar) -> metrics::v1::Exemplar {
+    let (trace_id, trace_text) = id(exemplar.trace_id.as_deref().unwrap_or(""), 16, "aldis.trace_id.text");
+    let (span_id, span_text) = id(exemplar.span_id.as_deref().unwrap_or(""), 8, "aldis.span_id.text");
+    let mut filtered_attributes = pairs(&exemplar.attributes);
+    filtered_attributes.extend([trace_text, span_text].into_iter().flatten());
+    metrics::v1::Exemplar {
+        filtered_attributes,
+        time_unix_nano: exemplar.time_ns,
+        span_id,
+        trace_id,
+        value: Some(match exemplar.value {
+            Number::Int(number) => metrics::v1::exemplar::Value::AsInt(number),
+            Number::Double(number) => metrics::v1::exemplar::Value::AsDouble(number),
+        }),
+    }
+}
+
+/// The points of a metric of one point.
+fn expected_data(point: &Metric, attributes: Vec<KeyValue>) -> metrics::v1::metric::Data {
     use metrics::v1::{
-        Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum, metric, number_data_point,
+        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+        NumberDataPoint, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point, metric::Data,
+        number_data_point, summary_data_point::ValueAtQuantile,
     };
-    let (service, attributes) = without_service(&point.attributes);
-    let number = |value: &Number| NumberDataPoint {
-        attributes: pairs(&attributes),
-        start_time_unix_nano: point.start_time_ns,
-        time_unix_nano: point.time_ns,
+    let exemplars = point.exemplars.iter().map(expected_exemplar).collect();
+    let (start_time_unix_nano, time_unix_nano) = (point.start_time_ns, point.time_ns);
+    let wire = |temporality: &Temporality| if *temporality == Temporality::Delta { 1 } else { 2 };
+    let number = |value: &Number, attributes, exemplars| NumberDataPoint {
+        attributes,
+        start_time_unix_nano,
+        time_unix_nano,
+        exemplars,
         value: Some(match value {
             Number::Int(number) => number_data_point::Value::AsInt(*number),
             Number::Double(number) => number_data_point::Value::AsDouble(*number),
         }),
         ..Default::default()
     };
-    let wire = |temporality: &Temporality| if *temporality == Temporality::Delta { 1 } else { 2 };
-    let data = match &point.data {
-        MetricData::Gauge(value) => metric::Data::Gauge(Gauge { data_points: vec![number(value)] }),
-        MetricData::Sum { value, monotonic, temporality } => metric::Data::Sum(Sum {
-            data_points: vec![number(value)],
+    match &point.data {
+        MetricData::Gauge(value) => {
+            Data::Gauge(Gauge { data_points: vec![number(value, attributes, exemplars)] })
+        }
+        MetricData::Sum { value, monotonic, temporality } => Data::Sum(Sum {
+            data_points: vec![number(value, attributes, exemplars)],
             aggregation_temporality: wire(temporality),
             is_monotonic: *monotonic,
         }),
-        MetricData::Histogram { histogram, temporality } => metric::Data::Histogram(Histogram {
+        MetricData::Histogram { histogram, temporality } => Data::Histogram(Histogram {
             data_points: vec![HistogramDataPoint {
-                attributes: pairs(&attributes),
-                start_time_unix_nano: point.start_time_ns,
-                time_unix_nano: point.time_ns,
+                attributes,
+                start_time_unix_nano,
+                time_unix_nano,
                 count: histogram.count,
-                sum: Some(histogram.sum),
+                sum: histogram.sum,
                 bucket_counts: histogram.counts.clone(),
                 explicit_bounds: histogram.bounds.clone(),
-                min: histogram.min_max.map(|(min, _)| min),
-                max: histogram.min_max.map(|(_, max)| max),
+                exemplars,
+                min: histogram.min,
+                max: histogram.max,
                 ..Default::default()
             }],
             aggregation_temporality: wire(temporality),
         }),
-    };
+        MetricData::ExponentialHistogram { histogram, temporality } => {
+            // Buckets that say nothing are not written.
+            let buckets = |buckets: &Buckets| {
+                (*buckets != Buckets::default()).then(|| exponential_histogram_data_point::Buckets {
+                    offset: buckets.offset,
+                    bucket_counts: buckets.counts.clone(),
+                })
+            };
+            Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: vec![ExponentialHistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano,
+                    time_unix_nano,
+                    count: histogram.count,
+                    sum: histogram.sum,
+                    scale: histogram.scale,
+                    zero_count: histogram.zero_count,
+                    positive: buckets(&histogram.positive),
+                    negative: buckets(&histogram.negative),
+                    exemplars,
+                    min: histogram.min,
+                    max: histogram.max,
+                    zero_threshold: histogram.zero_threshold,
+                    ..Default::default()
+                }],
+                aggregation_temporality: wire(temporality),
+            })
+        }
+        MetricData::Summary(summary) => Data::Summary(Summary {
+            data_points: vec![SummaryDataPoint {
+                attributes,
+                start_time_unix_nano,
+                time_unix_nano,
+                count: summary.count,
+                sum: summary.sum,
+                quantile_values: summary
+                    .quantiles
+                    .iter()
+                    .map(|&(quantile, value)| ValueAtQuantile { quantile, value })
+                    .collect(),
+                ..Default::default()
+            }],
+        }),
+    }
+}
+
+/// A metric of one point.
+fn expected_point(point: &Metric) -> (String, metrics::v1::Metric) {
+    let (service, attributes) = without_service(&point.attributes);
     let metric = metrics::v1::Metric {
         name: point.name.clone(),
         description: point.description.clone(),
         unit: point.unit.clone(),
-        data: Some(data),
+        data: Some(expected_data(point, pairs(&attributes))),
         ..Default::default()
     };
     (service, metric)
@@ -480,6 +625,10 @@ fn merged_metrics(points: Vec<metrics::v1::Metric>) -> Vec<metrics::v1::Metric> 
                     (Some(Data::Histogram(a)), Some(Data::Histogram(b))) => {
                         a.aggregation_temporality == b.aggregation_temporality
                     }
+                    (Some(Data::ExponentialHistogram(a)), Some(Data::ExponentialHistogram(b))) => {
+                        a.aggregation_temporality == b.aggregation_temporality
+                    }
+                    (Some(Data::Summary(_)), Some(Data::Summary(_))) => true,
                     _ => false,
                 }
         });
@@ -491,6 +640,10 @@ fn merged_metrics(points: Vec<metrics::v1::Metric>) -> Vec<metrics::v1::Metric> 
             (Some(Data::Gauge(a)), Some(Data::Gauge(b))) => a.data_points.extend(b.data_points),
             (Some(Data::Sum(a)), Some(Data::Sum(b))) => a.data_points.extend(b.data_points),
             (Some(Data::Histogram(a)), Some(Data::Histogram(b))) => a.data_points.extend(b.data_points),
+            (Some(Data::ExponentialHistogram(a)), Some(Data::ExponentialHistogram(b))) => {
+                a.data_points.extend(b.data_points);
+            }
+            (Some(Data::Summary(a)), Some(Data::Summary(b))) => a.data_points.extend(b.data_points),
             _ => unreachable!("compared above"),
         }
     }

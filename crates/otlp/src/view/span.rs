@@ -1,8 +1,8 @@
 //! Spans, their events and links.
 
-use super::{Attributes, bytes, fixed32, fixed64, id, text, varint};
+use super::{Attributes, bytes, fixed32, fixed64, id, next_message, text, varint};
 use crate::index::Records;
-use crate::wire::{self, Fields, Payload};
+use crate::wire::{self, Fields};
 use crate::{SpanId, TraceId};
 
 /// A span, read in place. Ids, times and kind come from the index.
@@ -118,15 +118,6 @@ impl<'a> SpanView<'a> {
     pub fn dropped_links_count(&self) -> u32 {
         varint(self.body, 14) as u32
     }
-}
-
-/// The next field `number` that is a message.
-#[inline]
-fn next_message<'a>(ahead: &mut Fields<'a>, number: u32) -> Option<&'a [u8]> {
-    ahead.find_map(|field| match field.payload {
-        Payload::Bytes(body) if field.number == number => Some(body),
-        _ => None,
-    })
 }
 
 /// The events of a span.

@@ -1,7 +1,7 @@
 //! Every accessor of a batch against prost's decoding of the same bytes.
 
 use aldis_otlp::index::MetricKind;
-use aldis_otlp::view::{Attributes, NumberView, ValueView};
+use aldis_otlp::view::{Attributes, ValueView};
 use aldis_otlp::{Batch, SpanId, TraceId};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -9,13 +9,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint,
-    number_data_point,
-};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
+
+use crate::points;
 
 pub(crate) fn traces(batch: &Batch, expected: &ExportTraceServiceRequest) {
     let mut seen = Seen::default();
@@ -61,7 +60,7 @@ pub(crate) fn metrics(batch: &Batch, expected: &ExportMetricsServiceRequest) {
         for scope in &resource.scope_metrics {
             seen.scope();
             for metric in &scope.metrics {
-                let points = points(metric);
+                let points = points::expected(metric);
                 let entry = batch.index().metrics[metrics];
                 assert_eq!(entry.kind, kind(metric));
                 assert_eq!(entry.scope, seen.scopes - 1);
@@ -83,92 +82,13 @@ pub(crate) fn metrics(batch: &Batch, expected: &ExportMetricsServiceRequest) {
     seen.check_totals(batch);
 }
 
-/// What is the same in all kinds of points, and what a point view says of it.
-struct Point<'a> {
-    attributes: &'a [KeyValue],
-    start_ns: u64,
-    time_ns: u64,
-    flags: u32,
-    number: Option<NumberView>,
-    count: Option<u64>,
-    sum: Option<f64>,
-}
-
-fn number(point: &NumberDataPoint) -> Point<'_> {
-    Point {
-        attributes: &point.attributes,
-        start_ns: point.start_time_unix_nano,
-        time_ns: point.time_unix_nano,
-        flags: point.flags,
-        number: point.value.map(|value| match value {
-            number_data_point::Value::AsDouble(value) => NumberView::Double(value),
-            number_data_point::Value::AsInt(value) => NumberView::Int(value),
-        }),
-        count: None,
-        sum: None,
-    }
-}
-
-fn histogram(point: &HistogramDataPoint) -> Point<'_> {
-    Point {
-        attributes: &point.attributes,
-        start_ns: point.start_time_unix_nano,
-        time_ns: point.time_unix_nano,
-        flags: point.flags,
-        number: None,
-        count: Some(point.count),
-        sum: point.sum,
-    }
-}
-
-fn exponential(point: &ExponentialHistogramDataPoint) -> Point<'_> {
-    Point {
-        attributes: &point.attributes,
-        start_ns: point.start_time_unix_nano,
-        time_ns: point.time_unix_nano,
-        flags: point.flags,
-        number: None,
-        count: Some(point.count),
-        sum: point.sum,
-    }
-}
-
-fn summary(point: &SummaryDataPoint) -> Point<'_> {
-    Point {
-        attributes: &point.attributes,
-        start_ns: point.start_time_unix_nano,
-        time_ns: point.time_unix_nano,
-        flags: point.flags,
-        number: None,
-        count: Some(point.count),
-        sum: Some(point.sum),
-    }
-}
-
-fn points(metric: &Metric) -> Vec<Point<'_>> {
-    match &metric.data {
-        None => Vec::new(),
-        Some(Data::Gauge(data)) => data.data_points.iter().map(number).collect(),
-        Some(Data::Sum(data)) => data.data_points.iter().map(number).collect(),
-        Some(Data::Histogram(data)) => data.data_points.iter().map(histogram).collect(),
-        Some(Data::ExponentialHistogram(data)) => data.data_points.iter().map(exponential).collect(),
-        Some(Data::Summary(data)) => data.data_points.iter().map(summary).collect(),
-    }
-}
-
-fn same_point(batch: &Batch, i: usize, expected: &Point<'_>) {
+fn same_point(batch: &Batch, i: usize, (attributes, exemplars, point): &points::Expected<'_>) {
     let view = batch.point(i);
-    same_attributes(view.attributes(), expected.attributes);
-    same_record_attributes(batch, i, expected.attributes);
-    assert_eq!((view.start_ns(), view.time_ns()), (expected.start_ns, expected.time_ns));
-    assert_eq!((view.flags(), view.count()), (expected.flags, expected.count));
-    assert_eq!(view.sum().map(f64::to_bits), expected.sum.map(f64::to_bits));
-    let bits = |number| match number {
-        NumberView::Double(value) => (true, f64::to_bits(value)),
-        NumberView::Int(value) => (false, value as u64),
-    };
-    assert_eq!(view.number().map(bits), expected.number.map(bits));
-    assert_eq!(batch.index().records.time_ns[i], expected.time_ns);
+    same_attributes(view.attributes(), attributes);
+    same_record_attributes(batch, i, attributes);
+    assert_eq!(points::seen(view), *point);
+    view.exemplars().zip(*exemplars).for_each(|(view, expected)| points::same_exemplar(view, expected));
+    assert_eq!(batch.index().records.time_ns[i], point.time_ns);
 }
 
 fn same_metric(batch: &Batch, i: usize, expected: &Metric) {

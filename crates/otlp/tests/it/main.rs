@@ -9,4 +9,5 @@ mod edits;
 mod entropy;
 mod hipstershop;
 mod oracle;
+mod points;
 mod rewire;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures_core::Stream;
-use otlp::{Batch, Signal, TelemetryEvent, event::LogRecord, event::Span};
+use otlp::{
+    Batch, Signal, TelemetryEvent,
+    event::{LogRecord, Metric, Span},
+};
 
 use super::Core;
 use crate::sync::{Mutex, MutexGuard};
@@ -44,7 +47,7 @@ impl Tap {
 
     /// Keeps a batch for as long as there is room.
     pub(super) fn push(&self, batch: &Batch) {
-        if self.max_bytes == 0 || batch.signal() == Signal::Metrics {
+        if self.max_bytes == 0 {
             return;
         }
         let mut ring = self.ring();
@@ -80,7 +83,7 @@ impl Ring {
     }
 }
 
-/// Spans and log records that a pipeline has accepted, as plain values.
+/// Spans, log records and data points that a pipeline has accepted, as plain values.
 ///
 /// As an [`Iterator`] it hands out what had been accepted when it was first asked, and ends; it may block for a moment
 /// then. As a [`Stream`] it goes on until the pipeline is shut down. What one stream has handed out, a later one does not.
@@ -129,9 +132,11 @@ impl EventStream {
         let i = (self.cursor - first) as usize;
         self.cursor += 1;
         // Batches here were just built: nothing has been filtered out of them.
+        let resource = batch.resource_of(i);
         Some(match batch.signal() {
-            Signal::Logs => TelemetryEvent::Log(LogRecord::from_view(batch.log(i), batch.resource_of(i))),
-            _ => TelemetryEvent::Span(Span::from_view(batch.span(i), batch.resource_of(i))),
+            Signal::Logs => LogRecord::from_view(batch.log(i), resource).into(),
+            Signal::Metrics => Metric::from_view(batch.point(i), batch.metric_of(i), resource).into(),
+            _ => Span::from_view(batch.span(i), resource).into(),
         })
     }
 
@@ -190,3 +195,6 @@ impl Drop for EventStream {
         self.claim();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ fn span(n: usize) -> Span {
 }
 
 /// Ready at once, unless the strategy is to block.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("not ready"),
