@@ -342,3 +342,6 @@ fn listen(
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,10 +65,10 @@ fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
         section.error("limit_mib", "there is no limit", "set `limit_mib` or `limit_percentage`");
         return Settings::MemoryLimiter(settings);
     }
-    // Where MiB and percentages are mixed, the memory of the machine decides when the engine starts.
-    let mixed =
-        (settings.limit_mib > 0) != (settings.spike_limit_mib > 0) && settings.spike_limit_percentage > 0;
-    if let Err(error) = MemoryLimiter::new(&settings, if mixed { u64::MAX } else { 1 << 40 }) {
+    // Where one of them is in MiB and the other a percentage, the memory of the machine decides when the engine starts.
+    let spike = settings.spike_limit_mib > 0 || settings.spike_limit_percentage > 0;
+    let mixed = spike && (settings.limit_mib > 0) != (settings.spike_limit_mib > 0);
+    if !mixed && let Err(error) = MemoryLimiter::new(&settings, 1 << 40) {
         let key = if section.has("spike_limit_mib") { "spike_limit_mib" } else { "spike_limit_percentage" };
         section.error(key, error.to_string(), "a fifth of the limit is usual");
     }

@@ -1,0 +1,50 @@
+//! Keepalive, as the other side of a connection sees it.
+
+use std::net::TcpListener;
+
+use crate::{
+    ends::{Near, block_on, listener, logs},
+    frames::{DATA, HEADERS, PING, Wire},
+};
+
+#[test]
+fn a_receiver_pings_a_silent_client_and_closes_when_it_stays_silent() {
+    let keepalive = "keepalive: {server_parameters: {time: 20ms, timeout: 20ms}}";
+    let near = Near::relaying(&listener("grpc", keepalive), "nop: ");
+    let mut client = Wire::connect(near.address("grpc"));
+    client.until(PING);
+    client.until_closed();
+}
+
+/// An engine that sends one request, and the server that it sends it to.
+fn sending(keepalive: &str) -> (Near, Wire) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let exporter = format!("otlp: {{endpoint: 'http://{address}', keepalive: {{{keepalive}}}}}");
+    let near = Near::relaying(&listener("grpc", ""), &exporter);
+    block_on(near.ask(logs(1)));
+    (near, Wire::accept(&server))
+}
+
+#[test]
+fn an_exporter_pings_a_silent_server_and_closes_when_it_stays_silent() {
+    let (_near, mut server) = sending("time: 20ms, timeout: 20ms");
+    server.until(HEADERS);
+    server.until(PING);
+    server.until_closed();
+}
+
+#[test]
+fn without_a_request_in_flight_an_exporter_pings_only_where_that_is_permitted() {
+    for permitted in [true, false] {
+        let (_near, server) = sending(&format!("time: 50ms, permit_without_stream: {permitted}"));
+        let mut server = server.answering_pings();
+        let stream = server.until(DATA).stream;
+        server.answer(stream);
+        server.until_understood();
+        match permitted {
+            true => drop(server.until(PING)),
+            false => assert!(server.is_silent()),
+        }
+    }
+}

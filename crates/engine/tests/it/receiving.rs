@@ -1,0 +1,124 @@
+//! What a receiver is told, seen by its clients.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use aldis_engine::check;
+use otlp::Signal;
+use pipeline::Outcome;
+
+use crate::{
+    ends::{A_WHILE, Far, Near, PATIENCE, block_on, eventually, large, listener, logs, one},
+    frames::{SETTINGS, Wire},
+};
+
+const NOP: &str = "nop: ";
+
+/// What is answered to a POST over HTTP/1.1, up to the end of the connection.
+fn post(address: SocketAddr, path: &str, body: &[u8], headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: {length}\r\n{headers}\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the receiver closes the connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn each_signal_is_taken_on_its_path_and_on_no_other() {
+    let far = Far::taking();
+    let paths =
+        "traces_url_path: /in/t, logs_url_path: /in/l, metrics_url_path: /in/m, profiles_url_path: /in/p";
+    let near =
+        Near::relaying(&listener("http", paths), &far.exporter("otlp", "sending_queue: {enabled: false}"));
+    let rows = [
+        (Signal::Traces, "/in/t", "/v1/traces"),
+        (Signal::Logs, "/in/l", "/v1/logs"),
+        (Signal::Metrics, "/in/m", "/v1/metrics"),
+        (Signal::Profiles, "/in/p", "/v1development/profiles"),
+    ];
+    for (signal, path, usual) in rows {
+        let status = |path| {
+            let answer = post(near.address("http"), path, one(signal).raw(), "connection: close\r\n");
+            answer.split(' ').nth(1).map(str::to_owned)
+        };
+        assert_eq!(
+            (status(path).as_deref(), status(usual).as_deref()),
+            (Some("200"), Some("404")),
+            "{signal}"
+        );
+    }
+    assert_eq!(far.batches().iter().map(|batch| batch.signal()).collect::<Vec<_>>(), Signal::ALL);
+}
+
+#[test]
+fn a_connection_without_requests_is_closed_after_the_idle_timeout() {
+    let near = Near::relaying(&listener("http", "idle_timeout: 50ms"), NOP);
+    let answer = post(near.address("http"), "/v1/logs", logs(1).raw(), "");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn listeners_are_tcp_and_nothing_else_is_asked_for() {
+    for protocol in ["grpc", "http"] {
+        let near = Near::relaying(&listener(protocol, "transport: tcp"), NOP);
+        TcpStream::connect(near.address(protocol)).unwrap();
+        let other = format!("receivers: {{otlp: {}}}\n", listener(protocol, "transport: unix"));
+        let problems = check(&other, &|_| None).problems;
+        assert!(
+            problems.iter().any(|problem| problem.message == "`transport` cannot be `unix`"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn messages_up_to_the_largest_size_are_taken() {
+    let far = Far::taking();
+    for (mib, taken) in [(1, false), (2, true)] {
+        let receiver = listener("grpc", &format!("max_recv_msg_size_mib: {mib}"));
+        let near = Near::relaying(&receiver, &far.exporter("otlp", ""));
+        let outcome = block_on(near.ask(large(3 << 19)));
+        assert_eq!(outcome == Outcome::DELIVERED, taken, "{mib} MiB: {outcome:?}");
+    }
+}
+
+#[test]
+fn clients_are_told_how_many_requests_a_connection_may_have_at_once() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let near = Near::relaying(&listener("grpc", "max_concurrent_streams: 7"), NOP);
+    let told = Wire::connect(near.address("grpc")).until(SETTINGS);
+    assert_eq!(told.setting(MAX_CONCURRENT_STREAMS), Some(7));
+}
+
+/// An old connection is told to go; what is in flight on it then has the grace, or all the time it needs.
+#[test]
+fn what_is_in_flight_on_an_old_connection_has_its_grace() {
+    const AGE: Duration = Duration::from_millis(500);
+    for (grace, cut) in [("max_connection_age_grace: 20ms", true), ("", false)] {
+        let far = Far::holding();
+        let keepalive = format!("keepalive: {{server_parameters: {{max_connection_age: 500ms, {grace}}}}}");
+        let exporter = far.exporter("otlp", "timeout: 0, sending_queue: {enabled: false}");
+        let near = Near::relaying(&listener("grpc", &keepalive), &exporter);
+        block_on(async {
+            let sent = near.send(logs(1));
+            eventually("it is in flight", || far.held() == 1).await;
+            if !cut {
+                tokio::time::sleep(AGE + A_WHILE).await;
+                far.take_all();
+            }
+            let outcome = sent.await.unwrap();
+            let was_cut = matches!(outcome, Outcome::Retry { maybe_delivered: true, .. });
+            assert_eq!(was_cut, cut, "{outcome:?}");
+            assert_eq!(outcome == Outcome::DELIVERED, !cut, "{outcome:?}");
+        });
+    }
+}
