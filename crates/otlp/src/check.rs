@@ -15,7 +15,7 @@ mod span;
 mod text;
 mod value;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 
@@ -131,6 +131,12 @@ impl Checker {
         };
         Batch::from_parts(self.signal, body, index, counts, self.check, self.depth)
     }
+}
+
+/// Validates a request of any signal in full; where a singular field occurs twice it is rewritten to say it once.
+pub(crate) fn whole(signal: Signal, body: &[u8]) -> Result<Cow<'_, [u8]>, WireError> {
+    let (_, repeats) = Pass::<COUNTS>::run(signal, body, &mut Columns::default())?;
+    Ok(if repeats { Cow::Owned(normalise(signal, body)) } else { Cow::Borrowed(body) })
 }
 
 /// [`Depth`] as a constant of the pass: what is not asked for costs nothing.

@@ -5,11 +5,14 @@
 //! values are numbers. Read leniently where proto3 JSON allows it: 64-bit integers as numbers or strings, field names in
 //! lowerCamelCase or as the `.proto` file spells them, enum values by name, unknown keys skipped, `null` for absent.
 //!
-//! Profiles have no JSON form here: they are passed through whole, as bytes.
+//! A text of several requests, one behind another or a line each, is cut by [`requests`].
+
+use std::borrow::Cow;
 
 mod base64;
 mod error;
 mod read;
+mod requests;
 mod schema;
 mod token;
 mod write;
@@ -18,8 +21,9 @@ mod write;
 mod tests;
 
 pub use error::JsonError;
+pub use requests::{Requests, requests};
 
-use crate::{Batch, Signal};
+use crate::{Batch, Check, Signal, WireError, check};
 
 /// Transcodes one OTLP/JSON export request into wire bytes, which still have to pass a [`crate::Checker`].
 ///
@@ -33,17 +37,51 @@ use crate::{Batch, Signal};
 /// ```
 ///
 /// # Errors
-/// The first fault in the text, with its offset and the message it lies in; profiles are refused.
+/// The first fault in the text, with its offset and the message it lies in.
 pub fn to_wire(signal: Signal, text: &[u8]) -> Result<Vec<u8>, JsonError> {
-    read::request(schema::request(signal)?, text)
+    read::request(schema::request(signal), text)
+}
+
+/// Transcodes the JSON answer of a receiver, `Export…ServiceResponse`, into wire bytes.
+///
+/// # Errors
+/// The first fault in the text.
+pub fn response_to_wire(signal: Signal, text: &[u8]) -> Result<Vec<u8>, JsonError> {
+    read::request(schema::response(signal), text)
+}
+
+/// Transcodes the JSON form of `google.rpc.Status`, which receivers answer failures with, into wire bytes. Its details,
+/// which are of any type, are left out.
+///
+/// # Errors
+/// The first fault in the text.
+pub fn status_to_wire(text: &[u8]) -> Result<Vec<u8>, JsonError> {
+    read::request(&schema::STATUS, text)
 }
 
 /// Appends the request as OTLP/JSON, in one line, fields in the order of their numbers. Records that were filtered out
 /// are left out, and so are unknown fields, which have no JSON form.
 ///
+/// ```
+/// # use aldis_otlp::{Check, Checker, Depth, Signal, json};
+/// // resource_spans { scope_spans { spans { name: "GET" } } }
+/// let wire = [0x0a, 9, 0x12, 7, 0x12, 5, 0x2a, 3, b'G', b'E', b'T'];
+/// let batch = Checker::new(Signal::Traces, Check::Full, Depth::Counts).check(wire.to_vec().into())?;
+/// let mut text = Vec::new();
+/// json::append(&batch, &mut text)?;
+/// assert_eq!(text, br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"GET"}]}]}]}"#);
+/// # Ok::<(), aldis_otlp::WireError>(())
+/// ```
+///
 /// # Errors
-/// Profiles are refused.
-pub fn append(batch: &Batch, out: &mut String) -> Result<(), JsonError> {
-    write::request(schema::request(batch.signal())?, &batch.to_wire(), out);
+/// The first fault in the bytes of a batch of which only the framing was checked, as is so for all profiles: its
+/// strings, ids and nesting are looked at now. What passed the full check is written without errors.
+pub fn append(batch: &Batch, out: &mut Vec<u8>) -> Result<(), WireError> {
+    let wire = batch.to_wire();
+    let whole = match batch.checked() {
+        Check::Full => Cow::Borrowed(&*wire),
+        Check::Framing => check::whole(batch.signal(), &wire)?,
+    };
+    write::request(schema::request(batch.signal()), &whole, out);
     Ok(())
 }

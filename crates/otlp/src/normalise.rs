@@ -18,8 +18,7 @@ pub(crate) fn normalise(signal: Signal, request: &[u8]) -> Vec<u8> {
         Signal::Traces => &schema::TRACES.request,
         Signal::Logs => &schema::LOGS.request,
         Signal::Metrics => &schema::METRICS.request,
-        // Passed on whole.
-        Signal::Profiles => return request.to_vec(),
+        Signal::Profiles => &schema::PROFILES.request,
     };
     let mut out = Vec::with_capacity(request.len());
     message(shape, &[request], &mut out);

@@ -2,6 +2,10 @@
 //!
 //! Field numbers are those of opentelemetry-proto v1.10, <https://github.com/open-telemetry/opentelemetry-proto>.
 
+mod profiles;
+
+pub(crate) use profiles::PROFILES;
+
 /// What a field's declaration allows on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {

@@ -22,8 +22,9 @@ impl<'a, const DEPTH: u8> Pass<'a, '_, DEPTH> {
         match signal {
             Signal::Traces => self.resources(&schema::TRACES, Self::span),
             Signal::Logs => self.resources(&schema::LOGS, Self::log),
-            // Profiles are only ever counted.
-            Signal::Metrics | Signal::Profiles => self.resources(&schema::METRICS, Self::metric),
+            Signal::Metrics => self.resources(&schema::METRICS, Self::metric),
+            // Profiles have no index: they are passed on whole, and counted by their frames.
+            Signal::Profiles => self.message(&schema::PROFILES.request, self.bytes(), BELOW_REQUEST),
         }?;
         if DEPTH == ATTRIBUTES {
             self.columns.attribute_first.push(self.columns.attributes.len() as u32);

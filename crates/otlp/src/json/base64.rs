@@ -18,6 +18,10 @@ pub(super) fn decode(text: &str, out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Appends the encoded text.
-pub(super) fn encode(bytes: &[u8], out: &mut String) {
-    general_purpose::STANDARD.encode_string(bytes, out);
+pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    // Four characters for three bytes, the last group padded.
+    out.resize(start + bytes.len().div_ceil(3) * 4, b'=');
+    let written = general_purpose::STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(written, Ok(out.len() - start), "padding was counted");
 }

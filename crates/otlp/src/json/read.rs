@@ -21,7 +21,11 @@ pub(super) fn request(message: &'static Message, text: &[u8]) -> Result<Vec<u8>,
 }
 
 /// The fields of an object as the fields of a message body.
-fn fields(tokens: &mut Tokens<'_>, message: &'static Message, out: &mut Vec<u8>) -> Result<(), JsonError> {
+pub(super) fn fields(
+    tokens: &mut Tokens<'_>,
+    message: &'static Message,
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
     let around = std::mem::replace(&mut tokens.within, message.name);
     tokens.open(b'{', "an object")?;
     let mut first = true;
@@ -70,7 +74,13 @@ fn put_key(field: &Field, out: &mut Vec<u8>) {
         Kind::String | Kind::Bytes | Kind::Id(_) | Kind::Message(_) => wire::LEN,
         Kind::Fixed32 => wire::FIXED32,
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => wire::FIXED64,
-        Kind::Bool | Kind::Uint32 | Kind::Sint32 | Kind::Int64 | Kind::Uint64 | Kind::Enum(_) => wire::VARINT,
+        Kind::Bool
+        | Kind::Uint32
+        | Kind::Sint32
+        | Kind::Int32
+        | Kind::Int64
+        | Kind::Uint64
+        | Kind::Enum(_) => wire::VARINT,
     };
     put::varint(u64::from(key(field.number, wire_type)), out);
 }
@@ -122,6 +132,8 @@ fn value(tokens: &mut Tokens<'_>, kind: Kind, out: &mut Vec<u8>) -> Result<(), J
         Kind::Fixed32 => {
             out.extend_from_slice(&(integer(tokens, 0, u32::MAX.into())? as u32).to_le_bytes());
         }
+        // Negative ones are sign-extended to 64 bits.
+        Kind::Int32 => put::varint(integer(tokens, i32::MIN.into(), i32::MAX.into())? as u64, out),
         Kind::Int64 => put::varint(integer(tokens, i64::MIN.into(), i64::MAX.into())? as u64, out),
         Kind::Uint64 => put::varint(integer(tokens, 0, u64::MAX.into())? as u64, out),
         Kind::Fixed64 => {

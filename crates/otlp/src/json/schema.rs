@@ -1,6 +1,10 @@
 //! The messages of OTLP as tables: JSON name, field number, kind. Source: opentelemetry-proto v1.10.
 
-use super::JsonError;
+mod answers;
+mod profiles;
+
+pub(super) use answers::{STATUS, response};
+
 use crate::Signal;
 
 /// A message type.
@@ -30,6 +34,7 @@ pub(super) enum Kind {
     Uint32,
     Sint32,
     Fixed32,
+    Int32,
     Int64,
     Uint64,
     Fixed64,
@@ -41,6 +46,18 @@ pub(super) enum Kind {
 }
 
 impl Message {
+    /// The field with that number.
+    #[inline]
+    pub(super) fn numbered(&self, number: u32) -> Option<&'static Field> {
+        // Numbers ascend from 1 with few gaps, so the place is at the number or just before it.
+        let until = self.fields.len().min(number as usize);
+        self.fields[..until]
+            .iter()
+            .rev()
+            .find(|field| field.number <= number)
+            .filter(|field| field.number == number)
+    }
+
     /// The field that a JSON key names, in lowerCamelCase or snake_case.
     pub(super) fn field(&self, key: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == key).or_else(|| {
@@ -59,16 +76,12 @@ fn camel_equals_snake(camel: &str, snake: &str) -> bool {
 }
 
 /// The request message of a signal.
-pub(super) fn request(signal: Signal) -> Result<&'static Message, JsonError> {
+pub(super) fn request(signal: Signal) -> &'static Message {
     match signal {
-        Signal::Traces => Ok(&TRACES),
-        Signal::Logs => Ok(&LOGS),
-        Signal::Metrics => Ok(&METRICS),
-        Signal::Profiles => Err(JsonError {
-            offset: 0,
-            within: "ExportProfilesServiceRequest",
-            expected: "protobuf: profiles have no JSON form here",
-        }),
+        Signal::Traces => &TRACES,
+        Signal::Logs => &LOGS,
+        Signal::Metrics => &METRICS,
+        Signal::Profiles => &profiles::PROFILES,
     }
 }
 
@@ -81,8 +94,8 @@ const fn many(number: u32, name: &'static str, kind: Kind) -> Field {
 }
 
 use Kind::{
-    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message as Msg, Sfixed64, Sint32, String, Uint32,
-    Uint64,
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Int64, Message as Msg, Sfixed64, Sint32, String,
+    Uint32, Uint64,
 };
 
 const TRACE_ID: Kind = Id(16);
@@ -98,13 +111,17 @@ static ANY_VALUE: Message = Message {
         one(5, "arrayValue", Msg(&ARRAY_VALUE)),
         one(6, "kvlistValue", Msg(&KEY_VALUE_LIST)),
         one(7, "bytesValue", Bytes),
+        // An index into the string table of a profiles request, as `keyStrindex` is; other signals' senders leave both out.
+        one(8, "stringValueStrindex", Int32),
     ],
 };
 static ARRAY_VALUE: Message = Message { name: "ArrayValue", fields: &[many(1, "values", Msg(&ANY_VALUE))] };
 static KEY_VALUE_LIST: Message =
     Message { name: "KeyValueList", fields: &[many(1, "values", Msg(&KEY_VALUE))] };
-static KEY_VALUE: Message =
-    Message { name: "KeyValue", fields: &[one(1, "key", String), one(2, "value", Msg(&ANY_VALUE))] };
+static KEY_VALUE: Message = Message {
+    name: "KeyValue",
+    fields: &[one(1, "key", String), one(2, "value", Msg(&ANY_VALUE)), one(3, "keyStrindex", Int32)],
+};
 static SCOPE: Message = Message {
     name: "InstrumentationScope",
     fields: &[
@@ -163,7 +180,7 @@ static SPAN: Message = Message {
         one(12, "droppedEventsCount", Uint32),
         many(13, "links", Msg(&LINK)),
         one(14, "droppedLinksCount", Uint32),
-        one(15, "status", Msg(&STATUS)),
+        one(15, "status", Msg(&SPAN_STATUS)),
         one(16, "flags", Fixed32),
     ],
 };
@@ -195,7 +212,7 @@ static LINK: Message = Message {
         one(6, "flags", Fixed32),
     ],
 };
-static STATUS: Message =
+static SPAN_STATUS: Message =
     Message { name: "Status", fields: &[one(2, "message", String), one(3, "code", Enum(&STATUS_CODES))] };
 static STATUS_CODES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
 

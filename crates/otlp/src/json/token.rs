@@ -8,7 +8,7 @@ use super::JsonError;
 const MAX_DEPTH: usize = 256;
 
 /// Reads one text from front to back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
@@ -20,6 +20,21 @@ pub(super) struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a [u8], within: &'static str) -> Self {
         Self { text, at: 0, depth: 0, within }
+    }
+
+    /// Reads on from a byte of the text.
+    pub(super) fn from(text: &'a [u8], at: usize) -> Self {
+        Self { at, ..Self::new(text, "a text of requests") }
+    }
+
+    /// The byte that is read next.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether nothing but white space is left.
+    pub(super) fn at_end(&mut self) -> bool {
+        self.peek() == 0 && self.at >= self.text.len()
     }
 
     /// An error at the current place.
@@ -235,9 +250,6 @@ impl<'a> Tokens<'a> {
 
     /// Nothing but white space is left.
     pub(super) fn end(&mut self) -> Result<(), JsonError> {
-        match self.peek() {
-            0 if self.at >= self.text.len() => Ok(()),
-            _ => Err(self.error("the end of the text")),
-        }
+        if self.at_end() { Ok(()) } else { Err(self.error("the end of the text")) }
     }
 }

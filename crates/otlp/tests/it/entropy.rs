@@ -1,5 +1,7 @@
 //! Requests made from bytes of chance: proptest shrinks the bytes, a request shrinks with them.
 
+mod profiles;
+
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

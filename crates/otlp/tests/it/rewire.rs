@@ -23,19 +23,35 @@ enum Payload {
 /// not the tables under test.
 fn child(message: &str, number: u32) -> Option<&'static str> {
     Some(match (message, number) {
-        ("traces" | "logs" | "metrics", 1) => match message {
-            "traces" => "resource of traces",
-            "logs" => "resource of logs",
-            _ => "resource of metrics",
-        },
-        ("resource of traces" | "resource of logs" | "resource of metrics", 1) => "Resource",
+        ("traces", 1) => "resource of traces",
+        ("logs", 1) => "resource of logs",
+        ("metrics", 1) => "resource of metrics",
+        ("profiles", 1) => "resource of profiles",
+        ("profiles", 2) => "ProfilesDictionary",
+        ("resource of traces" | "resource of logs" | "resource of metrics" | "resource of profiles", 1) => {
+            "Resource"
+        }
         ("resource of traces", 2) => "scope of traces",
         ("resource of logs", 2) => "scope of logs",
         ("resource of metrics", 2) => "scope of metrics",
-        ("scope of traces" | "scope of logs" | "scope of metrics", 1) => "InstrumentationScope",
+        ("resource of profiles", 2) => "scope of profiles",
+        ("scope of traces" | "scope of logs" | "scope of metrics" | "scope of profiles", 1) => {
+            "InstrumentationScope"
+        }
         ("scope of traces", 2) => "Span",
         ("scope of logs", 2) => "LogRecord",
         ("scope of metrics", 2) => "Metric",
+        ("scope of profiles", 2) => "Profile",
+        ("Profile", 1 | 5) => "ValueType",
+        ("Profile", 2) => "Sample",
+        ("ProfilesDictionary", 1) => "Mapping",
+        ("ProfilesDictionary", 2) => "Location",
+        ("ProfilesDictionary", 3) => "Function",
+        ("ProfilesDictionary", 4) => "profiles Link",
+        ("ProfilesDictionary", 6) => "KeyValueAndUnit",
+        ("ProfilesDictionary", 7) => "Stack",
+        ("Location", 3) => "Line",
+        ("KeyValueAndUnit", 2) => "AnyValue",
         ("Resource", 1) | ("InstrumentationScope", 3) | ("KeyValueList", 1) => "KeyValue",
         ("Resource", 3) => "EntityRef",
         ("Span", 9) | ("Event", 3) | ("Link", 4) | ("LogRecord", 6) | ("Metric", 12) => "KeyValue",
