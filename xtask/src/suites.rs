@@ -7,6 +7,7 @@
 mod cargo_tests;
 mod examples;
 mod fuzz;
+mod models;
 mod run;
 mod sdk;
 mod skips;
@@ -50,7 +51,7 @@ struct Suite {
     run: fn() -> Tally,
 }
 
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite { name: "tidy", about: "the house: layers, sizes, words, links, promises", run: cargo_tests::tidy },
     Suite {
         name: "rust",
@@ -65,6 +66,11 @@ const SUITES: [Suite; 8] = [
         name: "collector",
         about: "OpenTelemetry Collector before and behind `aldis serve`",
         run: sdk::collector,
+    },
+    Suite {
+        name: "models",
+        about: "receipts, queues, leases and shutdowns in every order of few interruptions",
+        run: models::run,
     },
     Suite { name: "fuzz", about: "every fuzz target, from its corpus, for a bounded time", run: fuzz::run },
 ];

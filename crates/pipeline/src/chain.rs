@@ -397,3 +397,6 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, aldis_models))]
+mod models;

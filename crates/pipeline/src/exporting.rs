@@ -144,7 +144,7 @@ impl ExporterQueue {
                 if let Some(consumer) = wake {
                     self.shared.wake[consumer].notify_one();
                 }
-                told.tell();
+                told.tell(&self.shared);
             }
             Enqueued::Not(RefusalReason::Wait, item) if self.shared.may_block(&state, size) => {
                 row.enqueued.add(size.records);
@@ -246,3 +246,6 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, aldis_models))]
+mod models;

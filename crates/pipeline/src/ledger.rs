@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use operators::DropReason;
@@ -11,6 +11,7 @@ use otlp::Signal;
 use crate::{
     Histogram,
     stats::{ExporterStats, InletStats, StageStats, Stats},
+    sync::atomic::AtomicI64,
 };
 
 /// All counters of one graph. Clones share.

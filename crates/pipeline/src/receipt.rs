@@ -324,3 +324,6 @@ fn best(one: Outcome, two: Outcome) -> Outcome {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, aldis_models))]
+mod models;

@@ -5,7 +5,7 @@
 //! value that a weakly ordered load could see: the modules named `models` then test the types of this crate as they
 //! are.
 //!
-//! Counters of the ledger and histograms stay std's: nobody decides anything by them.
+//! Counters that only grow stay std's: nobody decides anything by them.
 
 #[cfg(not(all(test, aldis_models)))]
 mod ordinary {
@@ -15,7 +15,7 @@ mod ordinary {
     pub(crate) use tokio::sync::{Notify, watch};
 
     pub(crate) mod atomic {
-        pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+        pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
     }
 
     pub(crate) mod time {
@@ -30,3 +30,9 @@ mod ordinary {
 
 #[cfg(not(all(test, aldis_models)))]
 pub(crate) use ordinary::*;
+
+#[cfg(all(test, aldis_models))]
+pub(crate) mod model;
+
+#[cfg(all(test, aldis_models))]
+pub(crate) use model::*;

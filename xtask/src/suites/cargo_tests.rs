@@ -20,8 +20,13 @@ fn cargo_test(scope: &[&str]) -> Tally {
     let mut command = Command::new("cargo");
     // `--show-output` hands over what passing tests print: how a test says that it returned early.
     command.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]);
+    read(&mut command, LIMIT)
+}
+
+/// Runs a `cargo test … --show-output` and reads what it prints.
+pub(super) fn read(command: &mut Command, limit: Duration) -> Tally {
     let mut display = Libtest::default();
-    let ended = watched(&mut command, LIMIT, move |line| display.line(line));
+    let ended = watched(command, limit, move |line| display.line(line));
     let mut reading = Libtest::default();
     for line in &ended.lines {
         reading.line(line);

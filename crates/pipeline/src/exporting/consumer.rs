@@ -32,7 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>, number: usize) {
             outcome = attempt(&shared, number, &item) => outcome,
             _ = abort.wait_for(|abort| *abort) => failed("the exporter was shut down while this was sent", true),
         };
-        settle(&shared, lease, item, outcome);
+        settle(&shared, number, lease, item, outcome);
     }
 }
 
@@ -118,8 +118,8 @@ fn failed(reason: &str, maybe_delivered: bool) -> Outcome {
     Outcome::Retry { after: None, maybe_delivered, reason: reason.to_owned() }
 }
 
-/// Counts an answer and does what follows from it.
-fn settle(shared: &Shared, lease: Lease, mut item: Item, outcome: Outcome) {
+/// Counts the answer that consumer `number` got and does what follows from it.
+fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome: Outcome) {
     let now_ns = clock::now_ns();
     tell_health(shared, &outcome, now_ns);
     let aborted = *shared.abort.borrow();
@@ -173,14 +173,14 @@ fn settle(shared: &Shared, lease: Lease, mut item: Item, outcome: Outcome) {
         state.undelivered[signal_number(signal)] += records;
     }
     state.queue.ack(lease);
-    let mut told = shared.unblock(&mut state, now_ns);
+    let mut told = shared.unblock(&mut state, number, now_ns);
     let draining = !state.open;
     drop(state);
     if draining {
         shared.wake_all();
     }
     shared.room.notify_waiters();
-    told.tell();
+    told.tell(shared);
     item.resolve(outcome);
 }
 

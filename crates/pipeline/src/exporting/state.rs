@@ -72,15 +72,17 @@ pub(super) enum Enqueued {
     Not(RefusalReason, Item),
 }
 
-/// Outcomes to be told once the lock is released.
+/// Outcomes to be told once the lock is released, and consumers to be woken.
 #[derive(Default)]
 pub(super) struct Told {
     accepted: Vec<crate::Share>,
     evicted: Vec<(Size, Item)>,
+    wake: Vec<usize>,
 }
 
 impl Told {
-    pub(super) fn tell(&mut self) {
+    pub(super) fn tell(&mut self, shared: &Shared) {
+        self.wake.drain(..).for_each(|consumer| shared.wake[consumer].notify_one());
         crate::receipt::resolve_all(std::mem::take(&mut self.accepted), Outcome::DELIVERED);
         for (_, item) in self.evicted.drain(..) {
             item.resolve(refused("newer items took its place in the exporter's queue"));
@@ -183,8 +185,9 @@ impl Shared {
         self.settings.bounds.admit(state.blocked_size, size)
     }
 
-    /// Lets in those that waited for room, as far as there is.
-    pub(super) fn unblock(&self, state: &mut State, now_ns: u64) -> Told {
+    /// Lets in those that waited for room, as far as there is: what one item took up may be enough for several. `home` is
+    /// the shard whose consumers are preferred.
+    pub(super) fn unblock(&self, state: &mut State, home: usize, now_ns: u64) -> Told {
         let mut all = Told::default();
         while let Some((size, item)) = state.blocked.pop_front() {
             if !state.queue.admits(size) {
@@ -198,6 +201,7 @@ impl Shared {
                 row.enqueued.take_back(size.records);
                 row.queued.sub(size.records);
                 all.accepted.extend(told.accepted);
+                all.wake.extend(self.take_idle(state, home));
             }
         }
         all
@@ -271,7 +275,9 @@ impl Shared {
 
     /// What was given up, and what is still being sent by a task that does not stop.
     pub(super) fn take_undelivered(&self) -> Vec<(Signal, u64)> {
-        let given_up = std::mem::take(&mut self.state().undelivered);
+        // Under one lock: what a consumer moves from one to the other meanwhile would be in neither.
+        let mut state = self.state();
+        let given_up = std::mem::take(&mut state.undelivered);
         let stuck = |signal: Signal| self.counters.row(signal).in_flight.get();
         let all = Signal::ALL.iter().zip(given_up).map(|(signal, n)| (*signal, n + stuck(*signal)));
         all.filter(|(_, n)| *n > 0).collect()

@@ -1,0 +1,93 @@
+//! Senders, the chain's task and a shutdown in every order.
+
+use std::sync::atomic::AtomicU64;
+
+use loom::thread;
+
+use super::*;
+use crate::{
+    Batcher, BatcherSettings, Receipt,
+    batcher::tests::batch,
+    sync::model::{block_on, check, spawn},
+};
+
+/// Takes everything and counts it.
+struct End {
+    budget: Budget,
+    records: AtomicU64,
+}
+
+impl Inlet for End {
+    fn offer(&self, item: Item, _now_ns: u64) {
+        self.records.fetch_add(item.batch.len() as u64, Ordering::Relaxed);
+        item.resolve(Outcome::DELIVERED);
+    }
+
+    fn depth(&self) -> Depth {
+        Depth::Counts
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}
+
+/// A batcher that lets go of nothing by itself before `min_records`, and the end behind it.
+fn chain(min_records: usize, ledger: &Ledger) -> (Arc<Chain>, Arc<End>) {
+    let end = Arc::new(End { budget: Budget::new(1), records: AtomicU64::new(0) });
+    let settings = BatcherSettings { min_records, eager: false, ..BatcherSettings::default() };
+    let parts = ChainParts {
+        name: "traces".to_owned(),
+        signal: Signal::Traces,
+        shard: 0,
+        steps: vec![Step::Batcher(Batcher::new(settings))],
+        outlets: vec![Outlet::Inlet(end.clone())],
+        depth: Depth::Counts,
+        budget: Budget::new(1 << 20),
+        limiter: None,
+        compressor: None,
+    };
+    (Chain::new(parts, ledger), end)
+}
+
+fn offer(chain: &Chain, now_ns: u64) -> Receipt {
+    let (receipt, share) = Receipt::new(1);
+    let mut item = Item::new(batch(0..1));
+    item.context.shares.push(share);
+    chain.offer(item, now_ns);
+    receipt
+}
+
+/// What is offered while the chain closes is passed on or refused, never left in a batcher that nobody empties.
+#[test]
+fn what_is_offered_while_it_closes_is_passed_on_or_refused() {
+    check(4, || {
+        let ledger = Ledger::new();
+        let (chain, end) = chain(100, &ledger);
+        let running = spawn(chain.clone().run());
+        let offered = chain.clone();
+        let other = thread::spawn(move || offer(&offered, clock::now_ns()));
+        let one = offer(&chain, clock::now_ns());
+        assert_eq!(chain.close(clock::now_ns()), 0);
+        let outcomes = [block_on(one), block_on(other.join().unwrap())];
+        running.join().unwrap();
+        let delivered = outcomes.iter().filter(|outcome| **outcome == Outcome::DELIVERED).count() as u64;
+        assert_eq!((end.records.load(Ordering::Relaxed), chain.held()), (delivered, Size::default()));
+        ledger.stats().check().unwrap();
+    });
+}
+
+/// The task sleeps for as long as nothing is due; an item that is due earlier wakes it.
+#[test]
+fn what_is_due_is_let_go_by_the_task() {
+    check(4, || {
+        let ledger = Ledger::new();
+        let (chain, end) = chain(100, &ledger);
+        let running = spawn(chain.clone().run());
+        // It came long ago: its time is over.
+        assert_eq!(block_on(offer(&chain, 0)), Outcome::DELIVERED);
+        assert_eq!(end.records.load(Ordering::Relaxed), 1);
+        chain.close(clock::now_ns());
+        running.join().unwrap();
+    });
+}
