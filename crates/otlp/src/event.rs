@@ -49,6 +49,10 @@ pub const SERVICE_NAME: &str = "service.name";
 /// values stay an attribute, and the kind is then `internal`, the default.
 pub const SPAN_KIND: &str = "span.kind";
 
+/// The attribute of a log record that says by which threshold it was sampled, as `th` does in a span's trace state: log records
+/// have none. The Collector's probabilistic sampler uses the same name.
+pub const SAMPLING_THRESHOLD: &str = "sampling.threshold";
+
 use crate::Signal;
 
 /// The value of an attribute.

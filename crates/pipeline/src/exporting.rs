@@ -46,8 +46,7 @@ pub struct ExporterSettings {
     pub consumers: usize,
     /// What its queue holds, items being sent included.
     pub bounds: Bounds,
-    /// What happens to an item that does not fit. It never thins: with [`Policy::AdaptiveSampling`] whoever offers does,
-    /// by [`ExporterQueue::fullness`], as [`crate::TelemetryPipeline`] does on the way in.
+    /// What happens to an item that does not fit.
     pub policy: Policy,
     /// When senders are answered.
     pub acknowledge: Acknowledge,
@@ -192,11 +191,6 @@ impl ExporterQueue {
     pub fn has_room(&self, size: crate::queue::Size) -> bool {
         let state = self.shared.state();
         !state.open || (state.blocked.is_empty() && state.queue.admits(size))
-    }
-
-    /// How full its queue is: 0 is empty, 1 is full.
-    pub fn fullness(&self) -> f64 {
-        self.shared.state().queue.fullness()
     }
 
     /// Waits until an item of this size would be taken without anything making room, or until it shuts down.

@@ -53,9 +53,6 @@ pub enum Policy {
     DropNewest,
     /// Whoever offers it waits.
     Block,
-    /// Records are sampled more and more thinly as the queue fills ([`MemoryQueue::fullness`] says how full it is, the
-    /// caller thins); what does not fit all the same is lost.
-    AdaptiveSampling,
 }
 
 /// Why an item was not taken.

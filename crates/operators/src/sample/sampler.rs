@@ -8,7 +8,7 @@ use super::{Decision, OtelState, Randomness, Threshold};
 
 /// The attribute of a log record that says what `th` says of a span: log records have no trace state. The Collector's
 /// probabilistic sampler uses the same name.
-pub const LOG_THRESHOLD: &str = "sampling.threshold";
+pub const LOG_THRESHOLD: &str = otlp::event::SAMPLING_THRESHOLD;
 
 /// The attribute of a log record that says what `rv` says of a span.
 pub const LOG_RANDOMNESS: &str = "sampling.randomness";
@@ -101,7 +101,7 @@ impl ThresholdSampler {
             let randomness = state.randomness.unwrap_or_else(|| {
                 let id = batch.index().records.trace_id[i];
                 if id == [0; 16] {
-                    return itself(batch, i);
+                    return itself(batch.signal(), &batch.raw()[batch.index().records.at[i].body.range()]);
                 }
                 presumed += u64::from(flags & RANDOM_TRACE_ID == 0);
                 Randomness::of_trace_id(id)
@@ -127,13 +127,12 @@ fn log_state(batch: &Batch, i: usize) -> OtelState<'_> {
 }
 
 /// Randomness of a record without trace id: all its fields but attributes, their dropped count, and trace state.
-fn itself(batch: &Batch, i: usize) -> Randomness {
-    let passed_over: &[u32] = match batch.signal() {
+pub(super) fn itself(signal: Signal, body: &[u8]) -> Randomness {
+    let passed_over: &[u32] = match signal {
         Signal::Traces => &[3, 9, 10],
         _ => &[6, 7],
     };
-    let body = batch.index().records.at[i].body;
-    let fields = wire::fields(&batch.raw()[body.range()]);
+    let fields = wire::fields(body);
     Randomness::of_parts(fields.filter(|field| !passed_over.contains(&field.number)).map(|field| field.raw))
 }
 

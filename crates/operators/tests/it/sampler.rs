@@ -7,7 +7,8 @@ use opentelemetry_proto::tonic::collector::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use otlp::{Check, Checker, Depth, Signal};
+use otlp::event::{LogRecord as Log, RequestBuilder, Span};
+use otlp::{AttributeValue, Check, Checker, Depth, Signal};
 use proptest::prelude::*;
 
 use crate::requests::{batch, decode, logs, metrics, traces};
@@ -122,5 +123,106 @@ proptest! {
         let sampled = ThresholdSampler::new().step(batch(Signal::Metrics, &request, Depth::Counts), threshold).unwrap();
         prop_assert_eq!(sampled.removed, 0);
         prop_assert_eq!(decode::<ExportMetricsServiceRequest>(&sampled.batch), request);
+    }
+}
+
+fn text_attribute(
+    key: &'static str,
+    values: &'static [&'static str],
+) -> impl Strategy<Value = (String, AttributeValue)> {
+    prop::sample::select(values)
+        .prop_map(move |text| (key.to_owned(), AttributeValue::String(text.to_owned())))
+}
+
+fn recorded_log() -> impl Strategy<Value = Log> {
+    let attribute = prop_oneof![
+        text_attribute("sampling.threshold", &["4", "c", "fff", "no digits"]),
+        text_attribute("sampling.randomness", &["00000000000000", "c29d6a7215ced0", "short"]),
+        text_attribute("service.name", &["shop"]),
+        text_attribute("user", &["é", ""]),
+    ];
+    let trace_id = proptest::option::of("([0-9a-f]{32}|trace-[0-9]{1,5}|)");
+    (trace_id, any::<u64>(), "[a-c]{0,2}", prop::collection::vec(attribute, 0..3)).prop_map(
+        |(trace_id, time_ns, severity_text, mut attributes)| {
+            // Of two with one key it is not said which one counts.
+            let mut seen = Vec::new();
+            attributes.retain(|(key, _)| {
+                !seen.contains(key) && {
+                    seen.push(key.clone());
+                    true
+                }
+            });
+            Log { trace_id, time_ns, severity_text, attributes, ..Log::default() }
+        },
+    )
+}
+
+fn recorded_span() -> impl Strategy<Value = Span> {
+    ("([0-9a-f]{32}|trace-[0-9]{1,5}|)", any::<u64>(), "[a-c]{0,2}").prop_map(
+        |(trace_id, start_time_ns, name)| Span {
+            trace_id,
+            start_time_ns,
+            name,
+            end_time_ns: 1,
+            ..Span::default()
+        },
+    )
+}
+
+proptest! {
+    /// A record that is judged before it is written goes or stays, and says, what a stage would make of it in a batch.
+    #[test]
+    fn recorded_logs_are_judged_as_in_a_batch(logs in prop::collection::vec(recorded_log(), 1..20), threshold in threshold()) {
+        let mut whole = RequestBuilder::new(Signal::Logs, Depth::Attributes);
+        let mut judged = RequestBuilder::new(Signal::Logs, Depth::Attributes);
+        let (mut scratch, mut removed, mut inconsistent) = (Vec::new(), 0, 0);
+        for log in &logs {
+            whole.push_log(log).unwrap();
+            match Decision::of_log(log, threshold, &mut scratch) {
+                Decision::Drop => removed += 1,
+                Decision::Keep => judged.push_log(log).unwrap(),
+                Decision::KeepAt(threshold) => judged.push_sampled_log(log, &threshold.to_string()).unwrap(),
+                Decision::KeepUnknown => {
+                    inconsistent += 1;
+                    judged.push_sampled_log(log, "").unwrap();
+                }
+            }
+        }
+        let sampled = ThresholdSampler::new().step(whole.finish(), threshold).unwrap();
+        prop_assert_eq!((sampled.removed, sampled.inconsistent), (removed, inconsistent));
+        let sorted = |batch: &otlp::Batch| {
+            let mut request: ExportLogsServiceRequest = decode(batch);
+            for resource in &mut request.resource_logs {
+                for record in resource.scope_logs.iter_mut().flat_map(|scope| &mut scope.log_records) {
+                    record.attributes.sort_by(|one, two| one.key.cmp(&two.key));
+                }
+            }
+            // Services come in the order in which they are first met, which differs where the first was dropped.
+            request.resource_logs.sort_by_key(|resource| format!("{:?}", resource.resource));
+            request
+        };
+        prop_assert_eq!(sorted(&judged.finish()), sorted(&sampled.batch));
+    }
+
+    #[test]
+    fn recorded_spans_are_judged_as_in_a_batch(spans in prop::collection::vec(recorded_span(), 1..20), threshold in threshold()) {
+        let mut whole = RequestBuilder::new(Signal::Traces, Depth::Records);
+        let mut judged = RequestBuilder::new(Signal::Traces, Depth::Records);
+        let mut note = String::new();
+        OtelState::default().write("", Some(threshold), &mut note);
+        for span in &spans {
+            whole.push_span(span).unwrap();
+            match Decision::of_span(span, threshold, &mut Vec::new()) {
+                Decision::Drop => {}
+                Decision::Keep => judged.push_span(span).unwrap(),
+                other => {
+                    prop_assert_eq!(other, Decision::KeepAt(threshold));
+                    judged.push_sampled_span(span, &note).unwrap();
+                }
+            }
+        }
+        let sampled = ThresholdSampler::new().step(whole.finish(), threshold).unwrap();
+        let left: ExportTraceServiceRequest = decode(&sampled.batch);
+        prop_assert_eq!(decode::<ExportTraceServiceRequest>(&judged.finish()), left);
     }
 }

@@ -158,10 +158,22 @@ impl RequestBuilder {
     /// # Errors
     /// If the builder is of another signal, or the record too large.
     pub fn push_log(&mut self, log: &LogRecord) -> Result<(), PushError> {
-        let plan = LogPlan::new(log);
+        self.put_log(&LogPlan::new(log), log)
+    }
+
+    /// Adds a log record that was sampled, with its threshold as the attribute [`super::SAMPLING_THRESHOLD`] in place of
+    /// any that it has; an empty one is left out.
+    ///
+    /// # Errors
+    /// As [`RequestBuilder::push_log`].
+    pub fn push_sampled_log(&mut self, log: &LogRecord, threshold: &str) -> Result<(), PushError> {
+        self.put_log(&LogPlan::sampled(log, threshold), log)
+    }
+
+    fn put_log(&mut self, plan: &LogPlan<'_>, log: &LogRecord) -> Result<(), PushError> {
         self.admit(Signal::Logs, plan.len)?;
         let depth = self.depth;
-        self.service(plan.service).records.push_log(&plan, log, depth);
+        self.service(plan.service).records.push_log(plan, log, depth);
         Ok(())
     }
 

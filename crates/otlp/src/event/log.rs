@@ -2,7 +2,7 @@
 
 use super::ids::{SPAN_ID_TEXT, TRACE_ID_TEXT, Texts, WireId, hex_text};
 use super::value::{self, AttributeSink};
-use super::{AttributeValue, LogRecord, SERVICE_NAME};
+use super::{AttributeValue, LogRecord, SAMPLING_THRESHOLD, SERVICE_NAME};
 use crate::put::{self, fixed64_tag, len_tag, varint_tag};
 use crate::view::{LogView, ResourceView, ValueView};
 
@@ -40,12 +40,23 @@ pub(crate) struct LogPlan<'a> {
     pub(crate) span_id: WireId<'a, 8>,
     /// Bytes of the body's `AnyValue`.
     body_len: usize,
+    /// What [`SAMPLING_THRESHOLD`] is to say instead of what it says.
+    threshold: Option<&'a str>,
 }
 
 impl<'a> LogPlan<'a> {
     pub(crate) fn new(log: &'a LogRecord) -> Self {
+        Self::of(log, None)
+    }
+
+    pub(crate) fn sampled(log: &'a LogRecord, threshold: &'a str) -> Self {
+        Self::of(log, Some(threshold))
+    }
+
+    fn of(log: &'a LogRecord, threshold: Option<&'a str>) -> Self {
         let mut plan = LogPlan {
             log,
+            threshold,
             len: 0,
             service: None,
             skip: usize::MAX,
@@ -96,14 +107,24 @@ impl<'a> LogPlan<'a> {
                     self.skip = i;
                     self.service = Some(text);
                 }
+                _ if self.is_replaced(key) => {}
                 _ => len += value::attribute_len(key, value),
             }
         }
         len
     }
 
-    fn texts(&self) -> [(&'static str, Option<&'a str>); 2] {
-        [(TRACE_ID_TEXT, self.trace_id.text), (SPAN_ID_TEXT, self.span_id.text)]
+    fn texts(&self) -> [(&'static str, Option<&'a str>); 3] {
+        let threshold = self.threshold.filter(|digits| !digits.is_empty());
+        [
+            (TRACE_ID_TEXT, self.trace_id.text),
+            (SPAN_ID_TEXT, self.span_id.text),
+            (SAMPLING_THRESHOLD, threshold),
+        ]
+    }
+
+    fn is_replaced(&self, key: &str) -> bool {
+        self.threshold.is_some() && key == SAMPLING_THRESHOLD
     }
 
     /// Appends the body: exactly `len` bytes.
@@ -124,7 +145,7 @@ impl<'a> LogPlan<'a> {
             value::put_value(body, 0, out);
         }
         for (i, (key, value)) in log.attributes.iter().enumerate() {
-            if i != self.skip {
+            if i != self.skip && !self.is_replaced(key) {
                 value::put_attribute(ATTRIBUTES, key, value, out, sink);
             }
         }

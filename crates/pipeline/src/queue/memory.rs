@@ -51,13 +51,6 @@ impl<T> MemoryQueue<T> {
         }
     }
 
-    /// How full it is, in items or bytes, whichever is fuller: 0 is empty, 1 is full.
-    pub fn fullness(&self) -> f64 {
-        let there = self.there();
-        let items = self.bounds.items_of(there) as f64 / self.bounds.items.max(1) as f64;
-        items.max(there.bytes as f64 / self.bounds.bytes.max(1) as f64)
-    }
-
     /// Makes everything that was given back due at once.
     pub fn all_due(&mut self) {
         self.due = self.back.keys().map(|sequence| (0, *sequence)).collect();
@@ -90,7 +83,7 @@ impl<T> LeaseQueue<T> for MemoryQueue<T> {
             let reason = match self.policy {
                 Policy::Refuse => RefusalReason::Full,
                 Policy::Block => RefusalReason::Wait,
-                Policy::DropNewest | Policy::AdaptiveSampling => RefusalReason::Dropped,
+                Policy::DropNewest => RefusalReason::Dropped,
                 Policy::DropOldest if !self.bounds.admit(self.leased, size) => RefusalReason::Dropped,
                 Policy::DropOldest => {
                     while !self.admits(size) {

@@ -28,9 +28,11 @@ pub enum BackpressureStrategy {
     DropOldest,
     /// The newest are not taken: what came first stays.
     DropNewest,
-    /// Spans are sampled by their trace id, more and more thinly as the queue fills, and their trace state says by which
-    /// threshold, so that counts stay unbiased. Logs, metrics, and what does not fit all the same, are dropped when the
-    /// queue is full.
+    /// Spans and log records are sampled more and more thinly as the queue fills: by their trace id, so that a trace and
+    /// its logs stay together, or by a hash of themselves where they have none. What stays says by which threshold (the
+    /// trace state of a span, the attribute `sampling.threshold` of a log record), so that counts stay unbiased. Data
+    /// points are never sampled, since a sum without some of its points is wrong: they, and what does not fit all the
+    /// same, are dropped when the queue is full.
     AdaptiveSampling,
     /// Whoever records waits.
     Block,

@@ -1,10 +1,10 @@
 //! Where records come in: one request being filled for each thread, and a queue of filled ones.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
-use operators::sample::{OtelState, Pressure, Randomness, Threshold};
+use operators::sample::{Decision, OtelState, Pressure, Threshold};
 use otlp::{
-    Depth, TraceId,
+    Depth,
     event::{LogRecord, Metric, PushError, RequestBuilder, Span},
 };
 
@@ -87,6 +87,8 @@ struct Stripe {
 struct Open {
     requests: [Option<Request>; RECORDED.len()],
     counts: [Counts; RECORDED.len()],
+    /// Records that are judged by what they say are written here for it.
+    scratch: Vec<u8>,
 }
 
 /// What has been recorded, in records.
@@ -113,7 +115,8 @@ pub(super) struct Request {
     /// When its first record came, Unix nanoseconds.
     pub(super) first_ns: u64,
     threshold: Threshold,
-    trace_state: Arc<str>,
+    /// What records kept by that threshold say of it: a trace state, or an attribute's value.
+    note: String,
 }
 
 /// A worker that may be asleep. Alone on its cache lines.
@@ -130,6 +133,15 @@ impl Event<'_> {
             Event::Span(_) => 0,
             Event::Log(_) => 1,
             Event::Metric(_) => 2,
+        }
+    }
+
+    /// What sampling makes of it.
+    fn decide(&self, threshold: Threshold, scratch: &mut Vec<u8>) -> Decision {
+        match self {
+            Event::Span(span) => Decision::of_span(span, threshold, scratch),
+            Event::Log(log) => Decision::of_log(log, threshold, scratch),
+            Event::Metric(_) => Decision::Keep,
         }
     }
 }
@@ -173,14 +185,13 @@ impl Intake {
             return Offered::Done(Err(RecordError::Closed));
         }
         let threshold = self.threshold_for(event);
-        if let Event::Span(span) = event
-            && !threshold.keeps(randomness(span, threshold))
-        {
-            open.counts[number].received += 1;
-            open.counts[number].sampled += 1;
+        let Open { requests, counts, scratch } = &mut *open;
+        let decision = event.decide(threshold, scratch);
+        if decision == Decision::Drop {
+            counts[number].received += 1;
+            counts[number].sampled += 1;
             return Offered::Done(Ok(()));
         }
-        let Open { requests, counts } = &mut *open;
         let fits = requests[number]
             .as_ref()
             .is_none_or(|request| !self.is_full(request) && request.threshold == threshold);
@@ -188,7 +199,7 @@ impl Intake {
             return self.no_room(&mut counts[number]);
         }
         counts[number].received += 1;
-        let result = match self.push(&mut requests[number], event, threshold) {
+        let result = match self.push(&mut requests[number], event, threshold, decision) {
             Ok(()) => Ok(()),
             Err(_) => {
                 counts[number].refused += 1;
@@ -223,23 +234,25 @@ impl Intake {
         slot: &mut Option<Request>,
         event: &Event<'_>,
         threshold: Threshold,
+        decision: Decision,
     ) -> Result<(), PushError> {
         if let Some(request) = slot {
-            return request.push(event);
+            return request.push(event, decision);
         }
         let number = event.number();
         let first_ns = clock::now_ns();
-        let trace_state = match threshold {
-            Threshold::ALWAYS => "".into(),
-            threshold => {
+        let note = match (threshold, event) {
+            (Threshold::ALWAYS, _) | (_, Event::Metric(_)) => String::new(),
+            (threshold, Event::Log(_)) => threshold.to_string(),
+            (threshold, Event::Span(_)) => {
                 let mut text = String::new();
                 OtelState::default().write("", Some(threshold), &mut text);
-                text.into()
+                text
             }
         };
         let builder = RequestBuilder::new(RECORDED[number], self.depth);
-        let request = slot.insert(Request { number, builder, first_ns, threshold, trace_state });
-        let result = request.push(event);
+        let request = slot.insert(Request { number, builder, first_ns, threshold, note });
+        let result = request.push(event, decision);
         self.latency.observe(clock::now_ns().saturating_sub(first_ns));
         result
     }
@@ -413,31 +426,26 @@ impl Intake {
 
     fn threshold_for(&self, event: &Event<'_>) -> Threshold {
         match event {
-            Event::Span(_) => {
+            Event::Span(_) | Event::Log(_) => {
                 Threshold::from_bits(self.threshold.load(Ordering::Relaxed)).unwrap_or_default()
             }
-            _ => Threshold::ALWAYS,
+            // A point that is missing is a gap, not a smaller count.
+            Event::Metric(_) => Threshold::ALWAYS,
         }
     }
 }
 
 impl Request {
-    fn push(&mut self, event: &Event<'_>) -> Result<(), PushError> {
-        match event {
-            Event::Span(span) => self.builder.push_sampled_span(span, &self.trace_state),
-            Event::Log(log) => self.builder.push_log(log),
-            Event::Metric(metric) => self.builder.push_metric(metric),
+    fn push(&mut self, event: &Event<'_>, decision: Decision) -> Result<(), PushError> {
+        match (event, decision) {
+            (Event::Span(span), Decision::KeepAt(_)) => self.builder.push_sampled_span(span, &self.note),
+            (Event::Span(span), _) => self.builder.push_span(span),
+            (Event::Log(log), Decision::KeepAt(_)) => self.builder.push_sampled_log(log, &self.note),
+            (Event::Log(log), Decision::KeepUnknown) => self.builder.push_sampled_log(log, ""),
+            (Event::Log(log), _) => self.builder.push_log(log),
+            (Event::Metric(metric), _) => self.builder.push_metric(metric),
         }
     }
-}
-
-/// What the sampler goes by. Not looked at while everything is kept.
-fn randomness(span: &Span, threshold: Threshold) -> Randomness {
-    if threshold == Threshold::ALWAYS {
-        return Randomness::default();
-    }
-    let id = TraceId::from_text(&span.trace_id);
-    if id.is_zero() { Randomness::of_bytes(span.name.as_bytes()) } else { Randomness::of_trace_id(id.0) }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -205,6 +205,13 @@ fn blocking_loses_nothing() {
     assert_eq!((stats.events_processed, stats.events_dropped), (2000, 0));
 }
 
+/// Some have a trace, some have none.
+fn log(n: usize) -> LogRecord {
+    let trace_id = (n % 3 > 0).then(|| format!("trace-{n}"));
+    LogRecord { trace_id, time_ns: n as u64, ..LogRecord::default() }
+}
+
+/// Sampling under pressure: spans and log records stand for what is gone, data points are dropped or whole.
 #[test]
 fn adaptive_sampling_keeps_counts_unbiased() {
     let memory = Memory::holding();
@@ -218,24 +225,49 @@ fn adaptive_sampling_keeps_counts_unbiased() {
         .with_exporter(Arc::new(memory.clone()))
         .build()
         .unwrap();
-    let total = 200_000;
-    (0..total).for_each(|n| now(pipeline.record_span(span(n))).unwrap());
+    let (total, every) = (100_000, 100);
+    let mut points = 0;
+    for n in 0..total {
+        now(pipeline.record_span(span(n))).unwrap();
+        now(pipeline.record_log(log(n))).unwrap();
+        if n % every == 0 {
+            points += u64::from(now(pipeline.record_metric(Metric::default())).is_ok());
+        }
+    }
     memory.release();
     assert!(pipeline.shutdown(SOON).is_clean());
     let stats = pipeline.stats();
     stats.check().unwrap();
     assert!(stats.events_sampled_out > 100_000, "{stats:?}");
-    assert_eq!(stats.events_dropped, 0, "{stats:?}");
-    // Every span that arrived stands for as many as its threshold says; together they stand for all.
-    let mut stands_for = 0.0;
+    assert_eq!(stats.events_dropped, (total / every) as u64 - points, "only data points are dropped");
+    // Every record that arrived stands for as many as its threshold says; together they stand for all. The variance of a
+    // weight w is w (w - 1) for each record kept.
+    let (mut stands_for, mut variance, mut delivered) = ([0.0; 2], [0.0; 2], 0);
     for item in memory.got.lock().unwrap().iter() {
         for i in 0..item.batch.len() {
-            let state = operators::sample::OtelState::read(item.batch.span(i).trace_state());
-            stands_for += state.threshold.map_or(1.0, operators::sample::Threshold::adjusted_count);
+            let (number, threshold) = match item.batch.signal() {
+                Signal::Traces => {
+                    (0, operators::sample::OtelState::read(item.batch.span(i).trace_state()).threshold)
+                }
+                Signal::Logs => {
+                    let digits = item.batch.attributes_of(i).text("sampling.threshold");
+                    (1, digits.map(|digits| operators::sample::Threshold::parse(digits).unwrap()))
+                }
+                _ => {
+                    delivered += 1;
+                    continue;
+                }
+            };
+            let weight = threshold.map_or(1.0, operators::sample::Threshold::adjusted_count);
+            stands_for[number] += weight;
+            variance[number] += weight * (weight - 1.0);
         }
     }
-    let error = (stands_for - total as f64).abs() / total as f64;
-    assert!(error < 0.05, "{stands_for} for {total}");
+    assert_eq!(delivered, points);
+    for (stands_for, variance) in stands_for.into_iter().zip(variance) {
+        let error = (stands_for - total as f64).abs();
+        assert!(variance > 0.0 && error < 5.0 * variance.sqrt(), "{stands_for} for {total}");
+    }
 }
 
 #[test]
