@@ -1,6 +1,6 @@
 //! Measurements. `bench check` measures what it costs to check a request; `bench edit` to change one and to build one;
 //! `bench expr` what a condition costs beside the `cel` crate; `bench record` what it costs to record a span in one's own
-//! process; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
+//! process; `bench rate` what that takes at a fixed rate; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
@@ -8,6 +8,7 @@ mod check;
 mod edit;
 mod expressions;
 mod process;
+mod rate;
 mod record;
 
 use std::path::PathBuf;
@@ -24,8 +25,9 @@ fn main() -> ExitCode {
         Some("expr") => expressions::command(&shared_data()),
         Some("edit") => edit::command(&shared_data()),
         Some("process") => process::command(&args[1..]),
+        Some("rate") => rate::command(&args[1..]),
         Some("record") => record::command(&args[1..]),
-        _ => Err(format!("say what to measure\n{}\n{}", process::HELP, record::HELP)),
+        _ => Err(format!("say what to measure\n{}\n{}\n{}", process::HELP, record::HELP, rate::HELP)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

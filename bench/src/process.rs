@@ -163,6 +163,10 @@ fn one(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
             let half = most.per_second / file.records_per_request / 2.0;
             sample::run(bench, row, which, Pace::Requests(half))?
         }
+        Kind::Rate { records_per_second } => {
+            let requests = records_per_second as f64 / bench.bodies(row.offer.bodies)?.records_per_request;
+            sample::run(bench, row, which, Pace::Requests(requests))?
+        }
         Kind::Overload { sink_per_second, .. } => {
             let requests = sink_per_second as f64 / bench.bodies(row.offer.bodies)?.records_per_request;
             sample::run(bench, row, which, Pace::Requests(3.0 * requests))?

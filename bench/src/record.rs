@@ -95,7 +95,7 @@ fn run(spans: usize, producers: usize) -> Result<Run, String> {
 }
 
 /// Waits for the workers without spending CPU time on it.
-fn settle(pipeline: &TelemetryPipeline) {
+pub(crate) fn settle(pipeline: &TelemetryPipeline) {
     thread::sleep(Duration::from_millis(3));
     while pipeline.stats().events_pending > 0 {
         thread::sleep(Duration::from_millis(1));
@@ -103,14 +103,14 @@ fn settle(pipeline: &TelemetryPipeline) {
 }
 
 /// Recording is ready at once with this strategy.
-fn record(pipeline: &TelemetryPipeline, span: Span) {
+pub(crate) fn record(pipeline: &TelemetryPipeline, span: Span) {
     match pin!(pipeline.record_span(span)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(())) => {}
         other => panic!("not recorded: {other:?}"),
     }
 }
 
-fn span(producer: usize, n: usize) -> Span {
+pub(crate) fn span(producer: usize, n: usize) -> Span {
     let text = |key: &str, value: &str| (key.to_owned(), AttributeValue::String(value.to_owned()));
     Span {
         name: "hipstershop.CartService/GetCart".to_owned(),
@@ -131,10 +131,17 @@ fn span(producer: usize, n: usize) -> Span {
 }
 
 /// User and system time of this process, in clock ticks of 10 ms: blocks are large so that this is fine enough.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name in parentheses, which may hold anything, field 14 is the twelfth.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
     ticks.sum::<f64>() / 100.0
+}
+
+/// The largest resident memory of this process so far.
+pub(crate) fn peak_memory_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0
 }

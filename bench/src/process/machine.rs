@@ -30,8 +30,9 @@ fn cpu() -> String {
     model.map_or("unknown", |(_, name)| name).to_owned()
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(0, usize::from)
+/// How many cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn answer(program: &str, args: &[&str]) -> Option<String> {

@@ -67,6 +67,8 @@ pub(crate) enum Kind {
     Idle { goal_mib: f64 },
     /// Latency from a request's start to its answer, at half of the rate that the system can take.
     Latency { goal_p99_ms: f64 },
+    /// A fixed rate: CPU of all of the machine's cores, peak memory, latency.
+    Rate { records_per_second: u64 },
     /// Three times of what the sink takes: peak memory and what the sink got.
     Overload {
         /// Records per second that the sink takes.
@@ -104,7 +106,7 @@ const fn cost(goal_us: f64, goal_ratio: f64) -> Kind {
 }
 
 /// Every row. A row whose two systems run the same file names it once.
-pub(crate) const ROWS: [Row; 18] = [
+pub(crate) const ROWS: [Row; 21] = [
     row("relay", "spans gRPC none, relay, full check", "relay-grpc.yaml", SPANS, cost(0.33, 5.0)),
     Row {
         theirs: "relay-grpc.yaml",
@@ -126,6 +128,16 @@ pub(crate) const ROWS: [Row; 18] = [
         cost(1.1, 4.0),
     ),
     row("gzip-as-received", "spans gRPC gzip -> as received", "relay-gzip.yaml", GZIPPED, cost(0.45, 8.0)),
+    Row {
+        theirs: "insert-1-gzip.yaml",
+        ..row(
+            "gzip-small",
+            "the same, ours at level 7: no more bytes",
+            "insert-1-gzip-small.yaml",
+            GZIPPED,
+            Kind::Plain,
+        )
+    },
     row("logs", "logs HTTP none, relay", "relay-http-logs.yaml", LOGS, cost(0.20, 5.0)),
     Row {
         answered: "accepted",
@@ -162,6 +174,20 @@ pub(crate) const ROWS: [Row; 18] = [
             Kind::Overload { sink_per_second: 100_000, budget_mib: 100.0 },
         )
     },
+    row(
+        "rate-1000k",
+        "spans gRPC none, relay, 1 000 000 spans/s",
+        "relay-grpc.yaml",
+        SPANS,
+        Kind::Rate { records_per_second: 1_000_000 },
+    ),
+    row(
+        "rate-1500k",
+        "spans gRPC none, relay, 1 500 000 spans/s",
+        "relay-grpc.yaml",
+        SPANS,
+        Kind::Rate { records_per_second: 1_500_000 },
+    ),
     plain("connections-1", "relay, 1 connection", Offer { connections: 1, ..SPANS }),
     plain("connections-64", "relay, 64 connections", Offer { connections: 64, in_flight: 1, ..SPANS }),
     plain("records-100", "relay, 100 spans a request", Offer { bodies: Bodies::Spans(100), ..SPANS }),

@@ -2,6 +2,7 @@
 
 use super::Bench;
 use super::generator::{self, Pace, Report};
+use super::machine;
 use super::row::{Kind, Row};
 use super::system::{self, Setup, Which};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub(crate) struct Sample {
     pub(crate) system: String,
     /// CPU of the system per record, in µs.
     pub(crate) cpu_us: f64,
+    /// CPU of the system while it was loaded, in percent of what all cores of the machine have.
+    pub(crate) machine_percent: f64,
     /// Records that were answered well, per second.
     pub(crate) per_second: f64,
     /// The system's largest resident memory, in bytes.
@@ -45,6 +48,7 @@ impl Sample {
         json!({
             "system": self.system,
             "cpu_us_per_record": self.cpu_us,
+            "cpu_percent_of_machine": self.machine_percent,
             "records_per_second": self.per_second,
             "rss_peak_bytes": self.rss_peak,
             "rss_bytes": self.rss,
@@ -95,9 +99,11 @@ pub(crate) fn run(bench: &Bench, row: &Row, which: Which, pace: Pace) -> Result<
         return Err(format!("{}: {delivered} records answered, {} at the sink", which.name(), sunk.records));
     }
     let seconds = report.seconds.max(f64::MIN_POSITIVE);
+    let cpu = (after.cpu - before.cpu).as_secs_f64();
     Ok(Sample {
         system: which.name().into(),
-        cpu_us: (after.cpu - before.cpu).as_secs_f64() * 1e6 / report.delivered.max(1) as f64,
+        cpu_us: cpu * 1e6 / report.delivered.max(1) as f64,
+        machine_percent: 100.0 * cpu / seconds / machine::cores() as f64,
         per_second: report.delivered as f64 / seconds,
         rss_peak: after.rss_peak,
         rss: after.rss,

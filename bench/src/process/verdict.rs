@@ -74,6 +74,7 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
             let (ours, theirs) = both(runs, |sample| sample.report.p99_ms);
             bounded(blank, ours?, theirs, "ms", goal_p99_ms)
         }
+        Kind::Rate { .. } => rate(blank, runs),
         Kind::Overload { sink_per_second, budget_mib } => {
             overload(blank, runs, sink_per_second as f64, budget_mib)
         }
@@ -111,6 +112,25 @@ fn shards(blank: Line, runs: &Runs, goal: f64) -> Option<Line> {
         ..blank
     })
 }
+
+/// CPU of all cores, peak memory and latency against the figures that the pipeline's specification gives.
+fn rate(blank: Line, runs: &Runs) -> Option<Line> {
+    let (ours, theirs) = both(runs, |sample| sample.machine_percent);
+    let (memory, _) = both(runs, |sample| sample.rss_peak as f64 / MIB);
+    let (p99, _) = both(runs, |sample| sample.report.p99_ms);
+    let (memory, p99, ours) = (memory?, p99?, ours?);
+    Some(Line {
+        ratio: format!("{:.0} MiB, {:.1} ms", memory.median, p99.median),
+        met: memory.high <= RATE_MIB && p99.median <= RATE_P99_MS && ours.median <= RATE_CPU_PERCENT,
+        goal: format!("<= {RATE_CPU_PERCENT} %, {RATE_MIB} MiB, p99 {RATE_P99_MS} ms"),
+        ..bounded(blank, ours, theirs, "%", RATE_CPU_PERCENT)?
+    })
+}
+
+/// CPU usage, memory for a million events and ingestion latency in the specification's table, as achieved there.
+const RATE_CPU_PERCENT: f64 = 20.0;
+const RATE_MIB: f64 = 500.0;
+const RATE_P99_MS: f64 = 5.0;
 
 /// Peak memory, and what of `wanted` records per second reached the sink.
 fn overload(blank: Line, runs: &Runs, wanted: f64, budget_mib: f64) -> Option<Line> {

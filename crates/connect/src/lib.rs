@@ -13,3 +13,4 @@ mod body;
 pub mod codec;
 pub mod limits;
 pub mod otlp;
+mod read_ahead;

@@ -22,6 +22,10 @@ pub const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// Bytes that a peer may send on one connection before we have read any.
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
+/// Bytes that are taken from a socket at once where less was asked for: half a dozen requests of 20 spans, or one frame
+/// of the size that HTTP/2 has by default.
+pub const READ_AHEAD_BYTES: usize = 32 << 10;
+
 /// How long a new connection may take to show which protocol it speaks.
 pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 

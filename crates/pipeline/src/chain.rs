@@ -7,6 +7,7 @@
 use std::sync::{Arc, PoisonError};
 
 use otlp::{Depth, Signal};
+use tokio::task::yield_now;
 
 use crate::{
     Budget, ExporterQueue, Inlet, Item, Ledger, Outcome,
@@ -88,6 +89,18 @@ impl std::fmt::Debug for Chain {
     }
 }
 
+/// A time that has always come.
+const NOW: u64 = 0;
+
+/// When an eager batcher gives idle exporters what it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Eager {
+    /// In this call.
+    Now,
+    /// When the chain's task has its turn.
+    Later,
+}
+
 struct Work {
     counters: Arc<InletCounters>,
     shard: usize,
@@ -139,6 +152,7 @@ impl Chain {
             let woken = self.wake.notified();
             match due_ns {
                 None => woken.await,
+                Some(NOW) => yield_now().await,
                 Some(due_ns) => tokio::select! {
                     biased;
                     () = woken => {}
@@ -204,9 +218,11 @@ impl Inlet for Chain {
         self.counters.admitted.add(records);
         let due_before = work.next_step_ns();
         work.before.push(item);
-        work.run_from(0, now_ns);
-        // The task sleeps until what was due before.
-        if work.next_step_ns().is_some_and(|due_ns| due_before.is_none_or(|before| due_ns < before)) {
+        work.run_from(0, now_ns, Eager::Later);
+        // The task sleeps until what was due before. What an idle exporter could take at once is left to the task too: it
+        // gets its turn behind the requests that have already arrived, and sends them as one.
+        let is_earlier = |due_ns: u64| due_before.is_none_or(|before| due_ns < before);
+        if work.next_step_ns().is_some_and(is_earlier) || work.could_send_now() {
             self.wake.notify_one();
         }
     }
@@ -222,7 +238,7 @@ impl Inlet for Chain {
 
 impl Work {
     /// Takes what is in `before` through the steps from number `first` on, and to the outlets.
-    fn run_from(&mut self, first: usize, now_ns: u64) {
+    fn run_from(&mut self, first: usize, now_ns: u64, eager: Eager) {
         for i in first..self.steps.len() {
             for item in self.before.drain(..) {
                 match &mut self.steps[i] {
@@ -230,7 +246,7 @@ impl Work {
                     Step::Batcher(batcher) => batcher.push(item, now_ns, &mut self.after),
                 }
             }
-            self.tick_batcher(i, now_ns);
+            self.tick_batcher(i, now_ns, eager);
             std::mem::swap(&mut self.before, &mut self.after);
         }
         let mut ready = std::mem::take(&mut self.before);
@@ -247,21 +263,24 @@ impl Work {
             {
                 stage.tick(now_ns, &mut self.after);
             }
-            self.tick_batcher(i, now_ns);
+            self.tick_batcher(i, now_ns, Eager::Now);
             if !self.after.is_empty() {
                 std::mem::swap(&mut self.before, &mut self.after);
-                self.run_from(i + 1, now_ns);
+                self.run_from(i + 1, now_ns, Eager::Now);
             }
         }
     }
 
     /// Lets a batcher go on with what has waited long enough, unless there is nowhere to go: then it waits on, and grows
     /// until it is full.
-    fn tick_batcher(&mut self, i: usize, now_ns: u64) {
-        if !matches!(&self.steps[i], Step::Batcher(batcher) if batcher.due_ns().is_some()) {
+    fn tick_batcher(&mut self, i: usize, now_ns: u64, eager: Eager) {
+        let Step::Batcher(batcher) = &self.steps[i] else { return };
+        let is_due = batcher.due_ns().is_some_and(|due_ns| eager == Eager::Now || due_ns <= now_ns);
+        if !is_due {
             return;
         }
-        let (free, has_room) = (self.free_slots(), self.has_room());
+        let free = if eager == Eager::Now { self.free_slots() } else { 0 };
+        let has_room = self.has_room();
         if let Step::Batcher(batcher) = &mut self.steps[i] {
             batcher.tick(if has_room { now_ns } else { 0 }, free, &mut self.after);
         }
@@ -278,7 +297,7 @@ impl Work {
         for i in 0..self.steps.len() {
             if let Step::Batcher(batcher) = &mut self.steps[i] {
                 batcher.flush(&mut self.before);
-                self.run_from(i + 1, now_ns);
+                self.run_from(i + 1, now_ns, Eager::Now);
             }
         }
     }
@@ -318,6 +337,11 @@ impl Work {
         }
     }
 
+    /// Whether a batcher holds something that an idle exporter would take.
+    fn could_send_now(&self) -> bool {
+        self.steps.iter().any(Step::is_eager) && self.free_slots() > 0
+    }
+
     /// Sends that could begin now: what the busiest exporter has free.
     fn free_slots(&self) -> usize {
         let queues = self.outlets.iter().filter_map(Outlet::queue);
@@ -337,7 +361,7 @@ impl Work {
                 all_free &= !queue.notify_when_free(wake);
             }
             if all_free && self.steps.iter().any(Step::is_eager) {
-                return Some(0);
+                return Some(NOW);
             }
             if !self.has_room() {
                 let stages = self.steps.iter().filter(|step| matches!(step, Step::Stage(_)));

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     body::AnswerBody,
     limits::{FIRST_BYTES_TIMEOUT, MAX_CONCURRENT_STREAMS, MAX_HEADER_BYTES},
+    read_ahead::ReadAhead,
 };
 
 /// What the receiver tells its connections.
@@ -116,7 +117,7 @@ pub(super) async fn drive(
                     Ok::<_, Infallible>(answer)
                 }
             });
-            let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            let connection = pin!(builder.serve_connection(ReadAhead::new(stream), service));
             last(connection, &keepalive, &activity, phase).await;
         }
         // gRPC is HTTP/2; there is no answer that an HTTP/1.1 peer of a gRPC port would expect.
@@ -144,15 +145,16 @@ async fn drive_http(
             Ok::<_, Infallible>(answer)
         }
     });
-    let io = TokioIo::new(stream);
     if is_http2 {
         let builder = http2_builder(&windows, MAX_CONCURRENT_STREAMS);
-        last(pin!(builder.serve_connection(io, service)), &keepalive, activity, phase).await;
+        last(pin!(builder.serve_connection(ReadAhead::new(stream), service)), &keepalive, activity, phase)
+            .await;
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(header_timeout);
         builder.max_header_size(MAX_HEADER_BYTES as usize);
-        last(pin!(builder.serve_connection(io, service)), &keepalive, activity, phase).await;
+        last(pin!(builder.serve_connection(TokioIo::new(stream), service)), &keepalive, activity, phase)
+            .await;
     }
 }
 

@@ -133,6 +133,30 @@ fn a_lingering_batch_leaves_when_its_time_is_over() {
 }
 
 #[test]
+fn what_arrives_in_one_turn_leaves_as_one() {
+    let graph = Graph::new();
+    let exporter = fixed("one", Outcome::DELIVERED);
+    let steps = vec![Step::Batcher(Batcher::new(BatcherSettings::default()))];
+    let chain = Chain::new(graph.chain(steps, vec![graph.outlet(&exporter, true)]), &graph.ledger);
+    graph.shards.spawn(0, chain.clone().run());
+    let (receipt, mut share) = Receipt::new(3);
+    let on_shard = chain.clone();
+    graph.shards.spawn(0, async move {
+        for n in 0..3 {
+            let mut item = Item::new(batch(n..n + 1));
+            let left = share.split_off(2 - n as u64);
+            item.context.shares.push(std::mem::replace(&mut share, left));
+            on_shard.offer(item, clock::now_ns());
+        }
+        share.resolve(Outcome::Removed);
+    });
+    // Every exporter is idle, so nothing waits for the 200 ms of a batch; but the three were there at once.
+    assert_eq!(wait(receipt), Outcome::DELIVERED);
+    let got = exporter.got.lock().unwrap();
+    assert_eq!(got.iter().map(names).collect::<Vec<_>>(), [[0, 1, 2]]);
+}
+
+#[test]
 fn closing_lets_batchers_go_and_refuses_what_comes() {
     let graph = Graph::new();
     let exporter = fixed("one", Outcome::DELIVERED);
