@@ -24,7 +24,7 @@ pub(crate) fn as_table(report: &DrainReport, color: bool) -> String {
                 "  receiver {name} {signal}: offered {} = admitted {} + refused {}",
                 counts.records_offered,
                 counts.records_admitted,
-                sum(&refused)
+                by_name(&refused)
             );
         }
     }
@@ -35,7 +35,7 @@ pub(crate) fn as_table(report: &DrainReport, color: bool) -> String {
             row.name,
             row.offered,
             row.admitted,
-            sum(&row.refused)
+            by_name(&row.refused)
         );
     }
     for row in &report.stats.stages {
@@ -60,8 +60,8 @@ pub(crate) fn as_table(report: &DrainReport, color: bool) -> String {
             row.signal,
             row.enqueued,
             row.delivered,
-            sum(&row.rejected),
-            sum(&row.dropped),
+            by_name(&row.rejected),
+            by_name(&row.dropped),
             row.queued,
             row.in_flight,
             if row.maybe_duplicate > 0 {
@@ -144,6 +144,15 @@ fn codes(of: impl Fn(Code) -> u64) -> Named {
 
 fn sum(counts: &Named) -> u64 {
     counts.iter().map(|(_, n)| n).sum()
+}
+
+/// The sum, and what it is made of: `7 (NOT_FOUND 4, partial_success 3)`.
+fn by_name(counts: &Named) -> String {
+    if counts.is_empty() {
+        return "0".to_owned();
+    }
+    let each: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    format!("{} ({})", sum(counts), each.join(", "))
 }
 
 fn named(counts: &Named) -> Value {

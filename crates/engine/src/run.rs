@@ -160,19 +160,8 @@ impl Engine {
                 bound.push((id, Receiver::bind(settings).map_err(source)?));
             }
         }
-        let limiters = limiters(graph)?;
         let shards = Shards::start(options.shards, "aldis").map_err(StartError::Threads)?;
-        let mut builder = Builder {
-            graph,
-            shards: &shards,
-            limiters,
-            budget: Budget::new(default_budget()),
-            ledger: Ledger::new(),
-            health: Health::new(),
-            queues: BTreeMap::new(),
-            chains: Vec::new(),
-            doors: BTreeMap::new(),
-        };
+        let mut builder = Builder::new(graph, &shards)?;
         builder.build();
         let Builder { ledger, health, queues, chains, doors, .. } = builder;
         let mut addresses = Vec::new();
@@ -298,7 +287,21 @@ struct Builder<'a> {
     doors: BTreeMap<(String, usize), Arc<dyn Inlet>>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, shards: &'a Shards) -> Result<Self, StartError> {
+        Ok(Self {
+            graph,
+            shards,
+            limiters: limiters(graph)?,
+            budget: Budget::new(default_budget()),
+            ledger: Ledger::new(),
+            health: Health::new(),
+            queues: BTreeMap::new(),
+            chains: Vec::new(),
+            doors: BTreeMap::new(),
+        })
+    }
+
     fn build(&mut self) {
         for limiter in self.limiters.values() {
             self.shards.spawn(0, limiter.clone().watch());

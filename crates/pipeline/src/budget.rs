@@ -4,69 +4,164 @@ use std::sync::Arc;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bound on bytes in use, shared by whoever clones it.
+/// A bound on bytes in use, shared by whoever clones it. One made [of several](Budget::of_all) bounds by each of them.
+///
+/// ```
+/// use aldis_pipeline::Budget;
+///
+/// let (small, large) = (Budget::new(100), Budget::new(1000));
+/// let both = Budget::of_all([small.clone(), large.clone()]).unwrap();
+/// let charge = both.try_charge(80).unwrap();
+/// assert_eq!((small.used(), large.used()), (80, 80));
+/// assert!(both.try_charge(30).is_none() && large.try_charge(30).is_some());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Budget {
-    state: Arc<State>,
+    /// At least one, all different.
+    parts: Arc<[Arc<Part>]>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Part {
     limit: usize,
     used: AtomicUsize,
+    /// Of these, what is reserved ([`Budget::try_reserve`]).
+    reserved: AtomicUsize,
 }
 
 /// Bytes taken from a [`Budget`]; given back when the last clone is dropped, so that copies of a batch that share its
 /// bytes are charged once.
 #[derive(Clone, Debug)]
 pub struct Charge {
-    _taken: Arc<Taken>,
+    taken: Arc<Taken>,
 }
 
 #[derive(Debug)]
 struct Taken {
-    state: Arc<State>,
+    parts: Arc<[Arc<Part>]>,
     bytes: usize,
+    is_reserved: bool,
 }
 
 impl Budget {
     /// A budget of this many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { state: Arc::new(State { limit, used: AtomicUsize::new(0) }) }
+        let part = Part { limit, used: AtomicUsize::new(0), reserved: AtomicUsize::new(0) };
+        Self { parts: Arc::new([Arc::new(part)]) }
     }
 
-    /// Takes bytes if that many are free. One request may always pass when nothing else is in use, however large it is:
-    /// its own size limit bounds it.
+    /// One that charges each of these, once where one is named twice: for what several pipelines will hold together.
+    /// `None` of none.
+    pub fn of_all(budgets: impl IntoIterator<Item = Budget>) -> Option<Self> {
+        let mut parts: Vec<Arc<Part>> = Vec::new();
+        for part in budgets.into_iter().flat_map(|budget| budget.parts.to_vec()) {
+            if !parts.iter().any(|known| Arc::ptr_eq(known, &part)) {
+                parts.push(part);
+            }
+        }
+        (!parts.is_empty()).then(|| Self { parts: parts.into() })
+    }
+
+    /// Takes bytes if that many are free. One request may always pass when nothing else but reservations is in use, however
+    /// large it is: its own size limit bounds it.
     pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
-        let mut used = self.state.used.load(Ordering::Relaxed);
-        loop {
-            let after = used.saturating_add(bytes);
-            if after > self.state.limit && used > 0 {
+        self.take(bytes, false, |part| part.try_take(bytes, true))
+    }
+
+    /// Takes bytes that stay taken whether or not they are filled, such as the window of a connection: if that many are
+    /// free, and all reservations together stay within a `divisor`th of the limit.
+    pub fn try_reserve(&self, bytes: usize, divisor: usize) -> Option<Charge> {
+        self.take(bytes, true, |part| part.try_reserve(bytes, divisor))
+    }
+
+    /// Bytes in use; of several budgets, in the fullest.
+    pub fn used(&self) -> usize {
+        self.parts.iter().map(|part| part.used.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// Bytes reserved; of several budgets, in the fullest.
+    pub fn reserved(&self) -> usize {
+        self.parts.iter().map(|part| part.reserved.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// The bound, in bytes; of several budgets, the smallest.
+    pub fn limit(&self) -> usize {
+        self.parts.iter().map(|part| part.limit).min().unwrap_or(0)
+    }
+
+    fn take(&self, bytes: usize, is_reserved: bool, try_part: impl Fn(&Part) -> bool) -> Option<Charge> {
+        for (i, part) in self.parts.iter().enumerate() {
+            if !try_part(part) {
+                self.parts[..i].iter().for_each(|part| part.give_back(bytes, is_reserved));
                 return None;
             }
-            match self.state.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => {
-                    return Some(Charge { _taken: Arc::new(Taken { state: self.state.clone(), bytes }) });
-                }
+        }
+        Some(Charge { taken: Arc::new(Taken { parts: self.parts.clone(), bytes, is_reserved }) })
+    }
+}
+
+impl Part {
+    fn try_take(&self, bytes: usize, may_pass_alone: bool) -> bool {
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let after = used.saturating_add(bytes);
+            let is_alone = may_pass_alone && used <= self.reserved.load(Ordering::Relaxed);
+            if after > self.limit && !is_alone {
+                return false;
+            }
+            match self.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return true,
                 Err(now) => used = now,
             }
         }
     }
 
-    /// Bytes in use.
-    pub fn used(&self) -> usize {
-        self.state.used.load(Ordering::Relaxed)
+    fn try_reserve(&self, bytes: usize, divisor: usize) -> bool {
+        let within = |reserved: usize| {
+            reserved.checked_add(bytes).filter(|reserved| *reserved <= self.limit / divisor.max(1))
+        };
+        if self.reserved.fetch_update(Ordering::AcqRel, Ordering::Relaxed, within).is_err() {
+            return false;
+        }
+        let is_free = self.try_take(bytes, false);
+        if !is_free {
+            self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        }
+        is_free
     }
 
-    /// The bound, in bytes.
-    pub fn limit(&self) -> usize {
-        self.state.limit
+    fn give_back(&self, bytes: usize, is_reserved: bool) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+        if is_reserved {
+            self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Charge {
+    /// Makes an estimate exact: from now on it is for that many bytes. More are taken even where they are not free, since
+    /// they are in use already. A charge that has clones stays as it is.
+    pub fn settle(&mut self, bytes: usize) {
+        let Some(taken) = Arc::get_mut(&mut self.taken) else { return };
+        debug_assert!(!taken.is_reserved, "reservations are not estimates");
+        for part in taken.parts.iter() {
+            match bytes.checked_sub(taken.bytes) {
+                Some(more) => part.used.fetch_add(more, Ordering::AcqRel),
+                None => part.used.fetch_sub(taken.bytes - bytes, Ordering::AcqRel),
+            };
+        }
+        taken.bytes = bytes;
+    }
+
+    /// The bytes it is for.
+    pub fn bytes(&self) -> usize {
+        self.taken.bytes
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.state.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.parts.iter().for_each(|part| part.give_back(self.bytes, self.is_reserved));
     }
 }
 
@@ -93,5 +188,51 @@ mod tests {
         assert!(budget.try_charge(1).is_none());
         drop(large);
         assert!(budget.try_charge(1).is_some());
+    }
+
+    #[test]
+    fn several_budgets_are_charged_all_or_none() {
+        let (one, two) = (Budget::new(100), Budget::new(50));
+        let all = Budget::of_all([one.clone(), two.clone(), one.clone()]).unwrap();
+        assert_eq!(all.limit(), 50);
+        let charge = all.try_charge(40).unwrap();
+        assert_eq!((one.used(), two.used(), all.used()), (40, 40, 40));
+        assert!(all.try_charge(20).is_none());
+        assert_eq!((one.used(), two.used()), (40, 40), "what the first gave is given back");
+        let other = one.try_charge(60).unwrap();
+        drop(charge);
+        assert_eq!((one.used(), two.used()), (60, 0));
+        assert!(all.try_charge(41).is_none(), "the larger one can be the fuller");
+        drop(other);
+        assert!(Budget::of_all([]).is_none());
+    }
+
+    #[test]
+    fn an_estimate_settles_in_both_directions() {
+        let budget = Budget::new(100);
+        let mut charge = budget.try_charge(60).unwrap();
+        charge.settle(10);
+        assert_eq!((budget.used(), charge.bytes()), (10, 10));
+        charge.settle(130);
+        assert_eq!(budget.used(), 130, "it is in use, whatever is free");
+        let clone = charge.clone();
+        charge.settle(1);
+        assert_eq!(budget.used(), 130, "others rely on it");
+        drop((charge, clone));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn reservations_keep_to_their_part_and_let_one_large_request_pass() {
+        let budget = Budget::new(100);
+        let window = budget.try_reserve(25, 4).unwrap();
+        assert!(budget.try_reserve(1, 4).is_none());
+        let other = budget.try_reserve(20, 2).unwrap();
+        assert_eq!((budget.used(), budget.reserved()), (45, 45));
+        let body = budget.try_charge(1000).unwrap();
+        assert!(budget.try_charge(1).is_none() && budget.try_reserve(1, 1).is_none());
+        assert_eq!(budget.reserved(), 45, "a refused reservation leaves nothing behind");
+        drop((window, other, body));
+        assert_eq!((budget.used(), budget.reserved()), (0, 0));
     }
 }

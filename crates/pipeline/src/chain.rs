@@ -16,7 +16,6 @@ use crate::{
     compressor::Compressor,
     contain::contain,
     ledger::{InletCounters, RefusedCode},
-    limits,
     memory_limit::MemoryLimiter,
     queue::Size,
     stage::Stage,
@@ -187,8 +186,10 @@ impl Chain {
 
     fn refuse(&self, item: Item, code: RefusedCode, reason: &str) {
         self.counters.refused[code as usize].add(item.batch.len() as u64);
-        let after = Some(limits::REFUSED_RETRY_AFTER);
-        item.resolve(Outcome::Retry { after, maybe_delivered: false, reason: reason.to_owned() });
+        item.resolve(match code {
+            RefusedCode::Memory => Outcome::overloaded(reason),
+            RefusedCode::Stage | RefusedCode::Closed => Outcome::unavailable(reason),
+        });
     }
 }
 

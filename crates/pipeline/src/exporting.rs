@@ -126,7 +126,7 @@ impl ExporterQueue {
         if !state.open {
             drop(state);
             row.refused.add(size.records);
-            item.resolve(refused("the exporter is shutting down"));
+            item.resolve(Outcome::unavailable("the exporter is shutting down"));
             return;
         }
         // Blocked items are before this one.
@@ -155,12 +155,12 @@ impl ExporterQueue {
                 drop(state);
                 row.enqueued.add(size.records);
                 row.dropped[crate::ledger::DropCause::Newest as usize].add(size.records);
-                item.resolve(refused("the exporter's queue is full"));
+                item.resolve(Outcome::overloaded("the exporter's queue is full"));
             }
             Enqueued::Not(_, item) => {
                 drop(state);
                 row.refused.add(size.records);
-                item.resolve(refused("the exporter's queue is full"));
+                item.resolve(Outcome::overloaded("the exporter's queue is full"));
             }
         }
     }
@@ -225,12 +225,6 @@ impl ExporterQueue {
         let name = self.name().to_owned();
         Undelivered { exporter: name, left: self.shared.take_undelivered(), waiting: given_up }
     }
-}
-
-/// The outcome of an item that was not taken.
-fn refused(reason: &str) -> Outcome {
-    let after = Some(limits::REFUSED_RETRY_AFTER);
-    Outcome::Retry { after, maybe_delivered: false, reason: reason.to_owned() }
 }
 
 /// Reads a lock that a panic elsewhere may have poisoned: the state is consistent after every statement that can panic.

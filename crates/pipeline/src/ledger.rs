@@ -1,8 +1,12 @@
 //! The counters behind [`crate::Stats`], one set for each shard that counts.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use operators::DropReason;
@@ -10,6 +14,7 @@ use otlp::Signal;
 
 use crate::{
     Histogram,
+    limits::MAX_REJECTED_CODES,
     stats::{ExporterStats, InletStats, StageStats, Stats},
     sync::atomic::AtomicI64,
 };
@@ -159,25 +164,30 @@ impl DropCause {
     }
 }
 
-/// What the far side refused for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RejectedCode {
-    /// Some records of a request.
-    PartialSuccess,
-    /// A whole request.
-    Permanent,
-}
+/// Records refused for good, by the far side's code. Only answers that say so come here, so a lock costs nothing that
+/// counts.
+#[derive(Debug, Default)]
+pub(crate) struct RejectedByCode(Mutex<BTreeMap<Cow<'static, str>, u64>>);
 
-impl RejectedCode {
-    /// Every code.
-    pub const ALL: [RejectedCode; 2] = [Self::PartialSuccess, Self::Permanent];
+/// The code of records that the far side refused in an answer that took others.
+pub(crate) const PARTIAL_SUCCESS: &str = "partial_success";
 
-    /// Its name in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PartialSuccess => "partial_success",
-            Self::Permanent => "permanent",
-        }
+/// Where codes are counted that are too many to be told apart.
+const OTHER_CODES: &str = "other";
+
+impl RejectedByCode {
+    pub(crate) fn add(&self, code: &Cow<'static, str>, records: u64) {
+        let mut by_code = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = by_code.contains_key(code);
+        let name =
+            if is_known || by_code.len() < MAX_REJECTED_CODES { code.clone() } else { OTHER_CODES.into() };
+        *by_code.entry(name).or_default() += records;
+    }
+
+    /// Every code and its count.
+    pub(crate) fn for_each(&self, mut see: impl FnMut(&str, u64)) {
+        let by_code = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        by_code.iter().for_each(|(code, records)| see(code, *records));
     }
 }
 
@@ -200,7 +210,10 @@ pub(crate) struct ExporterRow {
     pub(crate) refused: Counter,
     pub(crate) enqueued: Counter,
     pub(crate) delivered: Counter,
-    pub(crate) rejected: [Counter; RejectedCode::ALL.len()],
+    /// Records that an answer left out although it took others.
+    pub(crate) partial_success: Counter,
+    /// Records of requests that were refused whole.
+    pub(crate) rejected: RejectedByCode,
     pub(crate) dropped: [Counter; DropCause::ALL.len()],
     pub(crate) queued: Gauge,
     pub(crate) in_flight: Gauge,

@@ -20,6 +20,9 @@ pub const DEFAULT_CONSUMERS: usize = 10;
 /// How long one send may take unless told otherwise, as in the Collector.
 pub const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Codes that one exporter's rejected records are told apart by; what comes after is counted as `other`.
+pub const MAX_REJECTED_CODES: usize = 64;
+
 /// How long a send that was told to stop may take to do so at the end of a shutdown.
 pub const ABORT_GRACE: Duration = Duration::from_millis(200);
 

@@ -159,7 +159,7 @@ impl Drop for Share {
         if let Some(state) = self.state.take() {
             UNRESOLVED.fetch_add(1, Ordering::Relaxed);
             let reason = "an item was dropped without an outcome: this is a bug, please report it".to_owned();
-            state.tell(Outcome::Retry { after: None, maybe_delivered: true, reason });
+            state.tell(Outcome::Retry { after: None, maybe_delivered: true, overloaded: false, reason });
         }
     }
 }
@@ -271,8 +271,8 @@ impl State {
         let told = self.told.load(Ordering::Acquire);
         let delivered = told & SOME_DELIVERED != 0;
         match slow.failure.clone() {
-            Some(Outcome::Retry { after, maybe_delivered, reason }) => {
-                Outcome::Retry { after, maybe_delivered: maybe_delivered || delivered, reason }
+            Some(Outcome::Retry { after, maybe_delivered, overloaded, reason }) => {
+                Outcome::Retry { after, maybe_delivered: maybe_delivered || delivered, overloaded, reason }
             }
             Some(failure) => failure,
             None if delivered => Outcome::Delivered { rejected: told & !SOME_DELIVERED },
@@ -301,9 +301,13 @@ impl Fan {
 fn worst(one: Outcome, two: Outcome) -> Outcome {
     match (one, two) {
         (
-            Outcome::Retry { after: a, maybe_delivered: x, reason },
-            Outcome::Retry { after: b, maybe_delivered: y, .. },
-        ) => Outcome::Retry { after: a.max(b), maybe_delivered: x || y, reason },
+            Outcome::Retry { after: a, maybe_delivered: x, overloaded: full, reason },
+            Outcome::Retry { after: b, maybe_delivered: y, overloaded: too, reason: other },
+        ) => {
+            // What is broken outlives what is full: that is what to report.
+            let reason = if full && !too { other } else { reason };
+            Outcome::Retry { after: a.max(b), maybe_delivered: x || y, overloaded: full && too, reason }
+        }
         (permanent @ Outcome::Permanent { .. }, _) | (_, permanent) => permanent,
     }
 }

@@ -122,7 +122,7 @@ mod tests {
 
     fn busy(after: Option<u64>) -> Outcome {
         let after = after.map(Duration::from_secs);
-        Outcome::Retry { after, maybe_delivered: false, reason: "busy".to_owned() }
+        Outcome::Retry { after, maybe_delivered: false, overloaded: false, reason: "busy".to_owned() }
     }
 
     #[test]
@@ -132,7 +132,10 @@ mod tests {
         let decide =
             |retry: &RetrySettings, outcome, attempt, now| retry.decide(&outcome, attempt, now * SECOND, 0.5);
         assert_eq!(decide(&retry, Outcome::DELIVERED, first, 10), Verdict::Settled);
-        assert_eq!(decide(&retry, Outcome::Permanent { reason: String::new() }, first, 10), Verdict::Settled);
+        assert_eq!(
+            decide(&retry, Outcome::Permanent { code: "400".into(), reason: String::new() }, first, 10),
+            Verdict::Settled
+        );
         assert_eq!(decide(&retry, busy(None), first, 11), Verdict::Again(16 * SECOND));
         assert_eq!(decide(&retry, busy(Some(2)), first, 11), Verdict::Again(16 * SECOND));
         assert_eq!(decide(&retry, busy(Some(60)), first, 11), Verdict::Again(71 * SECOND));

@@ -91,7 +91,7 @@ impl Stage {
         if self.needs > Depth::Counts && item.batch.checked() == Check::Framing {
             self.counters.dropped[number(DropReason::NotChecked)].add(entered);
             let reason = format!("stage {} cannot read a batch that was checked for framing only", self.name);
-            item.resolve(Outcome::Permanent { reason });
+            item.resolve(Outcome::Permanent { code: "stage".into(), reason });
             return;
         }
         item.batch.deepen(self.needs);
@@ -177,13 +177,16 @@ impl Stage {
         }
         let severity = if self.is_dead() { Severity::Dead } else { Severity::Degraded };
         self.health.report(&self.name, severity, reason.clone(), now_ns);
-        resolve_all(shares, Outcome::Retry { after: None, maybe_delivered: false, reason });
+        resolve_all(
+            shares,
+            Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason },
+        );
     }
 
     fn drop_item(&self, item: Item, reason: DropReason, what: &str) {
         self.counters.dropped[number(reason)].add(item.batch.len() as u64);
         let reason = format!("stage {} {what}", self.name);
-        item.resolve(Outcome::Retry { after: None, maybe_delivered: false, reason });
+        item.resolve(Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason });
     }
 }
 

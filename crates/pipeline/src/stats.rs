@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use operators::DropReason;
 use otlp::Signal;
 
-use crate::ledger::{DropCause, ExporterCounters, InletCounters, RefusedCode, RejectedCode, StageCounters};
+use crate::ledger::{
+    DropCause, ExporterCounters, InletCounters, PARTIAL_SUCCESS, RefusedCode, StageCounters,
+};
 
 /// Counts by name, for those that are not zero.
 pub type Named = Vec<(Arc<str>, u64)>;
@@ -80,7 +82,8 @@ pub struct ExporterStats {
     pub enqueued: u64,
     /// Records that the far side took.
     pub delivered: u64,
-    /// Records that the far side refused for good, by code.
+    /// Records that the far side refused for good, by code: a gRPC code's name, an HTTP status, `partial_success`, or
+    /// `unsendable` where they were not sent at all.
     pub rejected: Named,
     /// Records that were lost, by cause.
     pub dropped: Named,
@@ -281,9 +284,8 @@ impl ExporterStats {
             row.queued += from.queued.get();
             row.in_flight += from.in_flight.get();
             row.maybe_duplicate += from.maybe_duplicate.get();
-            for (code, counter) in RejectedCode::ALL.iter().zip(&from.rejected) {
-                add(&mut row.rejected, code.name(), counter.get());
-            }
+            add(&mut row.rejected, PARTIAL_SUCCESS, from.partial_success.get());
+            from.rejected.for_each(|code, records| add(&mut row.rejected, code, records));
             for (cause, counter) in DropCause::ALL.iter().zip(&from.dropped) {
                 add(&mut row.dropped, cause.name(), counter.get());
             }

@@ -5,5 +5,6 @@ mod check;
 mod documents;
 mod example;
 mod process;
+mod refusals;
 mod serve;
 mod shutdown;

@@ -250,6 +250,11 @@ impl Exporter for OtlpExporter {
     }
 }
 
+/// Nothing was sent, and nothing would change if it were tried again.
+fn unsendable(error: &dyn std::error::Error) -> Outcome {
+    Outcome::Permanent { code: "unsendable".into(), reason: error.to_string() }
+}
+
 struct OtlpSender {
     channel: Result<Channel, SettingsError>,
     codec: Option<Codec>,
@@ -261,11 +266,11 @@ impl Sender for OtlpSender {
         Box::pin(async move {
             let channel = match &self.channel {
                 Ok(channel) => channel,
-                Err(error) => return Outcome::Permanent { reason: error.to_string() },
+                Err(error) => return unsendable(error),
             };
             match self.payload(&item.batch) {
                 Ok(payload) => channel.send(item.batch.signal(), payload, self.codec).await.outcome,
-                Err(error) => Outcome::Permanent { reason: error.to_string() },
+                Err(error) => unsendable(&error),
             }
         })
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     body::{AnswerBody, ReadError, next_data, read_announced},
     codec,
-    limits::{MAX_REASON_BYTES, OVERLOAD_RETRY_AFTER},
+    limits::MAX_REASON_BYTES,
 };
 
 /// Bytes before every message: one flag, then its length.
@@ -139,7 +139,7 @@ where
         return Err(Refusal::TooLarge { max });
     }
     if !held.take(length) {
-        return Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER });
+        return Err(Refusal::no_memory());
     }
     Ok((flag == 1, read_announced(body, first, length).await.map_err(wrong)?))
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
-    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
 use http_body::Body;
 use otlp::{Codec, Signal};
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     body::{AnswerBody, ReadError, next_data, read_announced, read_growing},
     codec,
-    limits::{MAX_DISCARDED_BYTES, OVERLOAD_RETRY_AFTER},
+    limits::MAX_DISCARDED_BYTES,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -45,18 +45,19 @@ where
     let form = form(request.headers());
     // Whoever sends neither is answered in protobuf.
     let answer_in = *form.as_ref().unwrap_or(&Form::Protobuf);
+    let gives_up_on_429 = gives_up_on_429(request.headers());
     let path = request.uri().path();
     let signal = Signal::ALL.into_iter().find(|signal| settings.path(*signal) == path);
     let Some(port) = signal.and_then(|signal| desk.port(signal)) else {
         desk.stats.unrouted.fetch_add(1, Relaxed);
-        return refused(&Refusal::NoSuchPath(path.to_owned()), answer_in);
+        return refused(&Refusal::NoSuchPath(path.to_owned()), answer_in, gives_up_on_429);
     };
     let mut counted = Counted::new(desk.stats.signal(port.signal()));
     let end = call(desk, port, settings, request, form, &mut counted).await;
     counted.settle(&end);
     match end {
         Ok(partial) => written(answer_in, || partial.response(), || partial.json(port.signal())),
-        Err(refusal) => refused(&refusal, answer_in),
+        Err(refusal) => refused(&refusal, answer_in, gives_up_on_429),
     }
 }
 
@@ -157,7 +158,7 @@ where
         return Err(Refusal::TooLarge { max });
     }
     if !held.take(length) {
-        return Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER });
+        return Err(Refusal::no_memory());
     }
     read_announced(body, Bytes::new(), length).await.map_err(|error| match error {
         // HTTP frames the body itself: what is cut off means that the sender went away.
@@ -181,14 +182,23 @@ where
     }
 }
 
-fn refused(refusal: &Refusal, form: Form) -> Response<AnswerBody> {
+/// Whether the sender may drop what is answered 429. OTLP allows 503 for the same, and every client tries again after that;
+/// older exporters of the Python SDK (1.45 is not among them) know no status but 408 and those from 500 on.
+fn gives_up_on_429(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"OTel-OTLP-Exporter-Python/"))
+}
+
+fn refused(refusal: &Refusal, form: Form, gives_up_on_429: bool) -> Response<AnswerBody> {
     let status = Status {
         code: refusal.code() as u32,
         message: refusal.to_string(),
         retry_after: refusal.retry_after(),
     };
     let mut response = written(form, || status.encode(), || status.json());
-    *response.status_mut() = refusal.http_status();
+    *response.status_mut() = match refusal.http_status() {
+        StatusCode::TOO_MANY_REQUESTS if gives_up_on_429 => StatusCode::SERVICE_UNAVAILABLE,
+        status => status,
+    };
     let headers = response.headers_mut();
     if let Some(after) = status.retry_after {
         // Whole seconds, and never zero: that would invite the sender back at once.

@@ -99,8 +99,12 @@ impl Desk {
                 let message = format!("{rejected} records were rejected by a destination");
                 Ok(PartialSuccess { rejected, message })
             }
+            Outcome::Retry { after, overloaded: true, reason, .. } => Err(Refusal::Overloaded {
+                after: after.unwrap_or(OVERLOAD_RETRY_AFTER),
+                reason: reason.into(),
+            }),
             Outcome::Retry { after, reason, .. } => Err(Refusal::Unavailable { after, reason }),
-            Outcome::Permanent { reason } => Err(Refusal::Permanent(reason)),
+            Outcome::Permanent { reason, .. } => Err(Refusal::Permanent(reason)),
         }
     }
 
@@ -184,7 +188,7 @@ impl From<CodecError> for Refusal {
         match error {
             CodecError::Malformed(_) => Refusal::Undecodable(error.to_string()),
             CodecError::TooLarge { max } => Refusal::TooLarge { max },
-            CodecError::Refused => Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER },
+            CodecError::Refused => Refusal::no_memory(),
         }
     }
 }
@@ -193,7 +197,7 @@ impl Refusal {
     pub(super) fn of_body(error: &ReadError, max: usize) -> Self {
         match error {
             ReadError::TooLarge => Refusal::TooLarge { max },
-            ReadError::Refused => Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER },
+            ReadError::Refused => Refusal::no_memory(),
             ReadError::CutOff => Refusal::Undecodable("the body ends before its announced length".to_owned()),
             ReadError::Surplus => Refusal::ManyMessages,
             ReadError::Broken(_) => Refusal::Cancelled,
@@ -212,11 +216,7 @@ pub(super) struct Held<'a> {
 impl Held<'_> {
     /// Takes more, or refuses the request.
     fn must_take(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes == 0 || self.take(bytes) {
-            Ok(())
-        } else {
-            Err(Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER })
-        }
+        if bytes == 0 || self.take(bytes) { Ok(()) } else { Err(Refusal::no_memory()) }
     }
 
     /// Takes more; `false` if the budget has no more.

@@ -1,8 +1,10 @@
 //! Why a request was not admitted, and the one table that says so in gRPC and HTTP.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use http::StatusCode;
+
+use crate::limits::OVERLOAD_RETRY_AFTER;
 
 /// A gRPC status code, used to count refusals of both protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,12 +57,14 @@ pub enum Refusal {
         /// The maximum, in bytes.
         max: usize,
     },
-    /// No memory is free for it now.
+    /// There is no room for it now: no memory, or a full queue.
     Overloaded {
-        /// How long to wait.
+        /// How long to wait. OTLP lets a client try again after `RESOURCE_EXHAUSTED` only where it is told when.
         after: Duration,
+        /// What is full.
+        reason: Cow<'static, str>,
     },
-    /// The pipeline could not take or deliver it; it may later.
+    /// The pipeline could not take or deliver it, not for want of room; it may later.
     Unavailable {
         /// How long to wait, where that is known.
         after: Option<Duration>,
@@ -88,6 +92,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The budget has no room for a request.
+    pub(super) fn no_memory() -> Self {
+        let reason = Cow::Borrowed("no memory is free for this request; try again later");
+        Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER, reason }
+    }
+
     /// The gRPC status. gRPC itself fixes those for compression, message size and cardinality.
     pub fn code(&self) -> Code {
         match self {
@@ -126,7 +136,7 @@ impl Refusal {
     /// How long the sender should wait, where it may try again and that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Refusal::Overloaded { after } => Some(*after),
+            Refusal::Overloaded { after, .. } => Some(*after),
             Refusal::Unavailable { after, .. } => *after,
             _ => None,
         }
@@ -154,7 +164,7 @@ impl fmt::Display for Refusal {
                     "the request is larger than {max} bytes; send smaller batches or raise the receiver's limit"
                 )
             }
-            Refusal::Overloaded { .. } => f.write_str("no memory is free for this request; try again later"),
+            Refusal::Overloaded { reason, .. } => f.write_str(reason),
             Refusal::Unavailable { reason, .. } => f.write_str(reason),
             Refusal::DeadlineExceeded => {
                 f.write_str("the pipeline did not answer before the request's deadline")

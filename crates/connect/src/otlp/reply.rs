@@ -47,7 +47,8 @@ const NAMES: [&str; 17] = [
 impl Reply {
     /// There is no answer.
     pub(super) fn none(maybe_delivered: bool, reason: impl Into<String>) -> Self {
-        let outcome = Outcome::Retry { after: None, maybe_delivered, reason: reason.into() };
+        let outcome =
+            Outcome::Retry { after: None, maybe_delivered, overloaded: false, reason: reason.into() };
         Self { code: Cow::Borrowed("io"), outcome }
     }
 
@@ -68,14 +69,18 @@ impl Reply {
             .and_then(|details| Status::read(&details).retry_after)
             .map(|after| after.min(MAX_RETRY_AFTER));
         let reason = reason(name, &text);
-        let retry = |maybe_delivered| Outcome::Retry { after, maybe_delivered, reason: reason.clone() };
+        let overloaded = number == 8;
+        let retry = |maybe_delivered| {
+            let reason = reason.clone();
+            Outcome::Retry { after, maybe_delivered, overloaded, reason }
+        };
         let outcome = match number {
             0 => Outcome::Delivered { rejected: PartialSuccess::read(message).rejected },
             // The far side gave up on it without saying how far it had come.
             1 | 4 => retry(true),
             10 | 11 | 14 | 15 => retry(false),
             8 if after.is_some() => retry(false),
-            _ => Outcome::Permanent { reason },
+            _ => Outcome::Permanent { code: Cow::Borrowed(name), reason },
         };
         Self { code: Cow::Borrowed(name), outcome }
     }
@@ -95,9 +100,10 @@ impl Reply {
             429 | 502 | 503 | 504 => {
                 let after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
                 // A gateway that gave up does not know what became of the request behind it.
-                Outcome::Retry { after, maybe_delivered: matches!(status.as_u16(), 502 | 504), reason }
+                let maybe_delivered = matches!(status.as_u16(), 502 | 504);
+                Outcome::Retry { after, maybe_delivered, overloaded: status.as_u16() == 429, reason }
             }
-            _ => Outcome::Permanent { reason },
+            _ => Outcome::Permanent { code: code.clone(), reason },
         };
         Self { code, outcome }
     }

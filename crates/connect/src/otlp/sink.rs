@@ -163,7 +163,12 @@ impl Inlet for Counter {
         if ((number + 1) as f64 * self.refuse).floor() > (number as f64 * self.refuse).floor() {
             self.refused.fetch_add(1, Relaxed);
             let reason = "refused on purpose".to_owned();
-            return item.resolve(Outcome::Retry { after: None, maybe_delivered: false, reason });
+            return item.resolve(Outcome::Retry {
+                after: None,
+                maybe_delivered: false,
+                overloaded: false,
+                reason,
+            });
         }
         let records = item.batch.len() as u64;
         self.requests.fetch_add(1, Relaxed);

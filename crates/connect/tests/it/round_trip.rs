@@ -78,29 +78,45 @@ fn compressed_bytes_leave_as_they_came() {
 fn answers_come_back_as_outcomes() {
     let side = Side::start();
     let second = Some(Duration::from_secs(2));
+    let permanent = |code: &'static str| Outcome::Permanent { code: code.into(), reason: "never".into() };
     let rows = [
         (Outcome::Delivered { rejected: 7 }, Outcome::Delivered { rejected: 7 }),
         (Outcome::Removed, Outcome::DELIVERED),
         (
-            Outcome::Retry { after: second, maybe_delivered: false, reason: "later".into() },
-            Outcome::Retry { after: second, maybe_delivered: false, reason: "later".into() },
+            Outcome::Retry {
+                after: second,
+                maybe_delivered: false,
+                overloaded: false,
+                reason: "later".into(),
+            },
+            Outcome::Retry {
+                after: second,
+                maybe_delivered: false,
+                overloaded: false,
+                reason: "later".into(),
+            },
         ),
-        (Outcome::Permanent { reason: "never".into() }, Outcome::Permanent { reason: "never".into() }),
+        (
+            Outcome::Retry { after: second, maybe_delivered: false, overloaded: true, reason: "full".into() },
+            Outcome::Retry { after: second, maybe_delivered: false, overloaded: true, reason: "full".into() },
+        ),
+        (permanent("400"), permanent("")),
     ];
-    for protocol in [Protocol::Grpc, Protocol::Http] {
+    for (protocol, permanent_code) in [(Protocol::Grpc, "INTERNAL"), (Protocol::Http, "500")] {
         let exporter = exporter(&side, protocol, None);
         for (told, expected) in &rows {
             side.memory.answer_with(Some(told.clone()));
             let outcome = block_on(async { exporter.open().send(&item(batch(20))).await });
             match (&outcome, expected) {
                 (
-                    Outcome::Retry { after, maybe_delivered, reason },
-                    Outcome::Retry { after: a, maybe_delivered: m, reason: r },
+                    Outcome::Retry { after, maybe_delivered, overloaded, reason },
+                    Outcome::Retry { after: a, maybe_delivered: m, overloaded: o, reason: r },
                 ) => {
-                    assert_eq!((after, maybe_delivered), (a, m));
+                    assert_eq!((after, maybe_delivered, overloaded), (a, m, o));
                     assert!(reason.contains(r), "{reason}");
                 }
-                (Outcome::Permanent { reason }, Outcome::Permanent { reason: r }) => {
+                (Outcome::Permanent { code, reason }, Outcome::Permanent { reason: r, .. }) => {
+                    assert_eq!(code, permanent_code);
                     assert!(reason.contains(r), "{reason}");
                 }
                 _ => assert_eq!(&outcome, expected),
@@ -205,7 +221,7 @@ fn profiles_and_metrics_find_their_way_by_path() {
             let exporter = exporter(&side, protocol, None);
             let outcome = block_on(async { exporter.open().send(&item(empty.clone())).await });
             // No pipeline takes them here.
-            let Outcome::Permanent { reason } = outcome else { panic!("{outcome:?}") };
+            let Outcome::Permanent { reason, .. } = outcome else { panic!("{outcome:?}") };
             assert!(reason.contains("no pipeline for its signal"), "{reason}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aldis_connect::otlp::Code;
 use http::{HeaderValue, Method, Request, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
@@ -185,7 +186,10 @@ fn json_requests() {
 #[test]
 fn outcomes_in_both_protocols() {
     let side = Side::start();
-    let retry = |after| Outcome::Retry { after, maybe_delivered: false, reason: "full".into() };
+    let retry =
+        |after| Outcome::Retry { after, maybe_delivered: false, overloaded: false, reason: "dead".into() };
+    let busy =
+        |after| Outcome::Retry { after, maybe_delivered: false, overloaded: true, reason: "full".into() };
     // Outcome, grpc-status, HTTP status, seconds of Retry-After.
     let rows = [
         (Outcome::DELIVERED, 0, 200, None),
@@ -194,7 +198,10 @@ fn outcomes_in_both_protocols() {
         (retry(None), 14, 503, None),
         (retry(Some(Duration::from_millis(1200))), 14, 503, Some("2")),
         (retry(Some(Duration::ZERO)), 14, 503, Some("1")),
-        (Outcome::Permanent { reason: "never".into() }, 13, 500, None),
+        (busy(Some(Duration::from_millis(1200))), 8, 429, Some("2")),
+        // Without RetryInfo no client would ever try again.
+        (busy(None), 8, 429, Some("1")),
+        (Outcome::Permanent { code: "400".into(), reason: "never".into() }, 13, 500, None),
     ];
     block_on(async {
         let mut sender = http2(side.grpc()).await;
@@ -219,6 +226,29 @@ fn outcomes_in_both_protocols() {
             }
         }
     });
+    assert_balanced(&side);
+}
+
+/// What SDKs do with an answer decides what is answered: see the sources of their exporters.
+#[test]
+fn overload_is_told_so_that_no_sdk_drops_its_batch() {
+    let side = Side::start();
+    side.memory.answer_with(Some(Outcome::overloaded("the queue is full")));
+    block_on(async {
+        for (agent, status) in [
+            ("OTel-OTLP-Exporter-Python/1.38.0", 503),
+            ("OTel OTLP Exporter Go/1.47.0", 429),
+            ("OTel-OTLP-Exporter-JavaScript/0.301.0", 429),
+        ] {
+            let mut request = http_request("/v1/traces", full(spans(1)));
+            header(&mut request, "user-agent", agent);
+            let answer = http1(side.http(), request).await;
+            assert_eq!((answer.status.as_u16(), answer.text("retry-after")), (status, Some("1")), "{agent}");
+            assert_eq!(answer.status_message().0, 8, "the status in the body is the same for all");
+        }
+    });
+    assert_eq!(side.listening().counts().signal(Signal::Traces).requests_refused(Code::ResourceExhausted), 3);
+    side.memory.batches.lock().expect("unpoisoned").clear();
     assert_balanced(&side);
 }
 

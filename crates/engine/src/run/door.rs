@@ -45,7 +45,8 @@ pub(super) fn to_all(mut ways: Vec<Arc<dyn Inlet>>) -> Option<Arc<dyn Inlet>> {
         0 | 1 => ways.pop(),
         _ => {
             let depth = ways.iter().map(|way| way.depth()).max().unwrap_or_default();
-            Some(Arc::new(ToAll { ways, depth }))
+            let budget = Budget::of_all(ways.iter().map(|way| way.budget().clone()))?;
+            Some(Arc::new(ToAll { ways, depth, budget }))
         }
     }
 }
@@ -53,6 +54,8 @@ pub(super) fn to_all(mut ways: Vec<Arc<dyn Inlet>>) -> Option<Arc<dyn Inlet>> {
 struct ToAll {
     ways: Vec<Arc<dyn Inlet>>,
     depth: Depth,
+    /// That of every way: a body is not let in before all of them have room for it.
+    budget: Budget,
 }
 
 impl Inlet for ToAll {
@@ -66,10 +69,7 @@ impl Inlet for ToAll {
         self.depth
     }
 
-    /// The smallest budget: it is the first that can run out.
     fn budget(&self) -> &Budget {
-        let smallest = self.ways.iter().map(|way| way.budget()).min_by_key(|budget| budget.limit());
-        // There are at least two ways.
-        smallest.unwrap_or_else(|| self.ways[0].budget())
+        &self.budget
     }
 }

@@ -90,3 +90,44 @@ fn processors_keep_their_order_and_settings() {
     );
     assert_eq!(graph.limiters[&id("memory_limiter")].limit_percentage, 80);
 }
+
+/// Of what a receiver takes in for several pipelines, every limiter's budget is charged, and each can say no.
+#[test]
+fn every_limiter_behind_a_receiver_holds() {
+    let file = "
+receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}}
+processors:
+  memory_limiter/small: {check_interval: 1s, limit_mib: 10, spike_limit_mib: 2}
+  memory_limiter/large: {check_interval: 1s, limit_mib: 100, spike_limit_mib: 20}
+exporters: {nop: }
+service:
+  pipelines:
+    traces/1: {receivers: [otlp], processors: [memory_limiter/small], exporters: [nop]}
+    traces/2: {receivers: [otlp], processors: [memory_limiter/large], exporters: [nop]}
+    traces/3: {receivers: [otlp], exporters: [nop]}
+";
+    let graph = check(file, &|_| None).graph;
+    let shards = Shards::start(1, "limits").unwrap();
+    let mut builder = Builder::new(&graph, &shards).unwrap();
+    builder.build();
+    let budget = |name: &str| builder.doors[&(name.to_owned(), 0)].budget().clone();
+    let each = ["traces/1", "traces/2", "traces/3"].map(budget);
+    let receiver = door::to_all(
+        graph
+            .fed_by(&id("otlp"), Signal::Traces)
+            .map(|plan| builder.doors[&(plan.name.clone(), 0)].clone())
+            .collect(),
+    )
+    .unwrap();
+
+    let body = receiver.budget().try_charge(5 << 20).unwrap();
+    assert_eq!(each.each_ref().map(Budget::used), [5 << 20; 3]);
+    assert!(receiver.budget().try_charge(4 << 20).is_none(), "the small one is full");
+    drop(body);
+    // What else feeds the second pipeline fills its budget: then nothing comes in here either.
+    let other = each[1].try_charge(79 << 20).unwrap();
+    assert!(receiver.budget().try_charge(2 << 20).is_none(), "the large one is full");
+    assert_eq!(each.each_ref().map(Budget::used), [0, 79 << 20, 0]);
+    drop(other);
+    shards.stop(Instant::now());
+}

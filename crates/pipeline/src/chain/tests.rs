@@ -91,7 +91,7 @@ fn wait(receipt: Receipt) -> Outcome {
 }
 
 fn busy() -> Outcome {
-    Outcome::Retry { after: None, maybe_delivered: false, reason: "503".to_owned() }
+    Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason: "503".to_owned() }
 }
 
 #[test]

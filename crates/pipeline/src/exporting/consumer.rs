@@ -10,7 +10,7 @@ use crate::{
     Item, Outcome, Sender, clock,
     contain::{Contained, contain},
     health::Severity,
-    ledger::{DropCause, RejectedCode, signal_number},
+    ledger::{DropCause, signal_number},
     queue::{Lease, LeaseQueue},
     retry::{Attempt, GaveUp, Verdict},
     sync::{
@@ -115,7 +115,7 @@ fn open(shared: &Shared, number: usize) -> Result<Arc<dyn Sender>, String> {
 }
 
 fn failed(reason: &str, maybe_delivered: bool) -> Outcome {
-    Outcome::Retry { after: None, maybe_delivered, reason: reason.to_owned() }
+    Outcome::Retry { after: None, maybe_delivered, overloaded: false, reason: reason.to_owned() }
 }
 
 /// Counts the answer that consumer `number` got and does what follows from it.
@@ -164,10 +164,12 @@ fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome:
         (Outcome::Delivered { rejected }, None) => {
             let rejected = (*rejected).min(records);
             row.delivered.add(records - rejected);
-            row.rejected[RejectedCode::PartialSuccess as usize].add(rejected);
+            row.partial_success.add(rejected);
         }
+        (Outcome::Permanent { code, .. }, None) => row.rejected.add(code, records),
         (Outcome::Removed, None) => row.delivered.add(records),
-        (_, None) => row.rejected[RejectedCode::Permanent as usize].add(records),
+        // `decide` never settles one of these: it gives it up, with a cause.
+        (Outcome::Retry { .. }, None) => row.dropped[DropCause::NoRetry as usize].add(records),
     }
     if cause == Some(DropCause::Shutdown) {
         state.undelivered[signal_number(signal)] += records;
@@ -192,7 +194,7 @@ fn tell_health(shared: &Shared, outcome: &Outcome, now_ns: u64) {
                 shared.health.resolve(shared.exporter.name());
             }
         }
-        Outcome::Retry { reason, .. } | Outcome::Permanent { reason } => {
+        Outcome::Retry { reason, .. } | Outcome::Permanent { reason, .. } => {
             shared.counters.failures.add(1);
             shared.failing.store(true, Ordering::Relaxed);
             shared.health.report(shared.exporter.name(), Severity::Degraded, reason.clone(), now_ns);

@@ -7,7 +7,7 @@ use std::{
 
 use otlp::Signal;
 
-use super::{Acknowledge, ExporterSettings, refused};
+use super::{Acknowledge, ExporterSettings};
 use crate::{
     Exporter, Health, Item, Outcome, Sender,
     ledger::{DropCause, ExporterCounters, signal_number},
@@ -85,7 +85,7 @@ impl Told {
         self.wake.drain(..).for_each(|consumer| shared.wake[consumer].notify_one());
         crate::receipt::resolve_all(std::mem::take(&mut self.accepted), Outcome::DELIVERED);
         for (_, item) in self.evicted.drain(..) {
-            item.resolve(refused("newer items took its place in the exporter's queue"));
+            item.resolve(Outcome::overloaded("newer items took its place in the exporter's queue"));
         }
     }
 }
@@ -268,7 +268,7 @@ impl Shared {
         }
         drop(state);
         for (_, item) in gone {
-            item.resolve(refused("the exporter was shut down before this was sent"));
+            item.resolve(Outcome::unavailable("the exporter was shut down before this was sent"));
         }
         total
     }

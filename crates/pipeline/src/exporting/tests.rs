@@ -58,7 +58,7 @@ impl Sender for Scripted {
             let _at_once = AtOnce(&self.at_once);
             let retry = |after: Option<u64>, maybe_delivered| {
                 let after = after.map(Duration::from_millis);
-                Outcome::Retry { after, maybe_delivered, reason: "503".to_owned() }
+                Outcome::Retry { after, maybe_delivered, overloaded: false, reason: "503".to_owned() }
             };
             let records = item.batch.len();
             match answer {
@@ -73,7 +73,7 @@ impl Sender for Scripted {
                 }
                 Answer::Busy(after) => retry(after, false),
                 Answer::Broken => retry(None, true),
-                Answer::Refuse => Outcome::Permanent { reason: "400".to_owned() },
+                Answer::Refuse => Outcome::Permanent { code: "400".into(), reason: "bad".to_owned() },
                 Answer::Panic => panic!("on purpose"),
                 _ => {
                     self.taken.fetch_add(records, Ordering::SeqCst);
@@ -300,4 +300,54 @@ fn without_a_queue_as_many_are_taken_as_are_sent_at_once() {
     );
     assert_eq!((stats.exporters[0].delivered, stats.exporters[0].refused), (3, 6));
     assert_eq!(told.iter().filter(|(_, outcome)| *outcome == Outcome::DELIVERED).count(), 3);
+}
+
+#[test]
+fn what_is_refused_for_good_is_counted_by_code() {
+    for (answer, code, rejected) in
+        [(Answer::Refuse, "400", 5), (Answer::Reject(3), "partial_success", 3), (Answer::Take, "", 0)]
+    {
+        let (stats, ..) = one(&[answer], exported());
+        let row = &stats.exporters[0];
+        let by_code = row.rejected.iter().map(|(code, n)| (&**code, *n)).collect::<Vec<_>>();
+        assert_eq!(by_code, [(code, rejected)][..usize::from(rejected > 0)]);
+        assert_eq!((row.delivered, row.rejected_total()), (5 - rejected, rejected));
+    }
+}
+
+#[test]
+fn codes_without_number_are_counted_together() {
+    let ledger = Ledger::new();
+    let counters = ledger.exporter("many");
+    let row = counters.row(Signal::Traces);
+    row.enqueued.add(1000);
+    (0..1000).for_each(|code| row.rejected.add(&code.to_string().into(), 1));
+    let stats = ledger.stats();
+    let rejected = &stats.exporters[0].rejected;
+    assert_eq!(rejected.len(), crate::limits::MAX_REJECTED_CODES + 1);
+    assert_eq!(stats.exporters[0].rejected_total(), 1000);
+    stats.check().unwrap();
+}
+
+#[test]
+fn a_full_queue_and_one_that_ends_say_different_things() {
+    let exporter = Scripted::default();
+    *exporter.script.lock().unwrap() = vec![Answer::Hang; 4].into();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let queue = start(&exporter, ExporterSettings::direct(1), &ledger, &health);
+        let offer = |queue: &ExporterQueue| {
+            let (receipt, item) = item(1);
+            queue.offer(item, 0, clock::now_ns());
+            receipt
+        };
+        let first = offer(&queue);
+        let refused = offer(&queue).await;
+        assert!(matches!(refused, Outcome::Retry { overloaded: true, after: Some(_), .. }), "{refused:?}");
+        queue.drain(Instant::now()).await;
+        for ended in [first.await, offer(&queue).await] {
+            assert!(matches!(ended, Outcome::Retry { overloaded: false, .. }), "{ended:?}");
+        }
+    });
 }

@@ -17,11 +17,11 @@ fn poll(receipt: &mut Receipt) -> Option<Outcome> {
 
 fn retry(seconds: u64) -> Outcome {
     let after = Some(Duration::from_secs(seconds));
-    Outcome::Retry { after, maybe_delivered: false, reason: "busy".to_owned() }
+    Outcome::Retry { after, maybe_delivered: false, overloaded: false, reason: "busy".to_owned() }
 }
 
 fn permanent() -> Outcome {
-    Outcome::Permanent { reason: "bad".to_owned() }
+    Outcome::Permanent { code: "INTERNAL".into(), reason: "bad".to_owned() }
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn resource_exhausted_is_retryable_only_with_a_delay() {
     let expected = Outcome::Retry {
         after: Some(Duration::from_secs(3)),
         maybe_delivered: false,
+        overloaded: true,
         reason: "RESOURCE_EXHAUSTED: 50% full".into(),
     };
     assert_eq!(Reply::of_grpc(StatusCode::OK, &trailers, &[]).outcome, expected);
