@@ -77,7 +77,12 @@ impl Far {
     /// A far side that says that it is busy.
     pub(crate) fn busy() -> Far {
         let reason = "busy".to_owned();
-        Far::answering(Some(Outcome::Retry { after: None, maybe_delivered: false, reason }))
+        Far::answering(Some(Outcome::Retry {
+            after: None,
+            maybe_delivered: false,
+            overloaded: false,
+            reason,
+        }))
     }
 
     fn answering(answer: Option<Outcome>) -> Far {

@@ -253,7 +253,8 @@ fn attempts_follow_the_configured_schedule() {
             [3, 9, 15, 15],
         ),
     ];
-    let busy = Outcome::Retry { after: None, maybe_delivered: false, reason: "busy".into() };
+    let busy =
+        Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason: "busy".into() };
     for kind in KINDS {
         for (settings, random, expected) in rows {
             let retry = retry_of(kind, settings);
