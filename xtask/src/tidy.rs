@@ -3,6 +3,7 @@
 //!
 //! Not here: formatting (rustfmt), function length and `mod.rs`-style lints (clippy reads `clippy.toml`).
 
+pub mod facade;
 pub mod layers;
 pub mod links;
 pub mod names;

@@ -7,13 +7,14 @@
 //! test = "crates/engine/tests/it/batch.rs::timeout_is_a_maximum"
 //! ```
 //! `test` is a file and a function in it that carries a test attribute, or a whole example or script (no `::`). The
-//! file, or one beside it in `tests/it`, must name what is promised: its last segment (`timeout`, `--config`). In a name, `{a,b}` stands
-//! for either. What is offered and not shown by a test yet stands under `[[gap]]`, with `kind` and `names`.
+//! file, or a helper beside it in `tests/it`, must name what is promised, outside of comments: its last segment
+//! (`timeout`, `--config`), or a variant with its type. In a name, `{a,b}` stands for either. What is offered and not
+//! shown by a test yet stands under `[[gap]]`, with `kind` and `names`.
 //!
-//! That no setting, command or flag is missing from the list needs the engine's own tables: [`missing`], called by the
-//! test `surface`.
+//! Names are those that the facade offers ([`facade`]). That no setting, command or flag is missing from the list needs
+//! the engine's own tables: [`missing`], called by the test `surface`.
 
-use super::{Finding, Tree};
+use super::{Finding, Tree, facade};
 
 /// Where the promises are.
 pub const LIST: &str = "docs/promises.toml";
@@ -93,6 +94,13 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
+    match facade::offered(tree) {
+        Ok(offered) => {
+            findings.extend(missing(&promises, "name", &offered));
+            findings.extend(unkept(&promises, "name", &offered));
+        }
+        Err(message) => findings.push(Finding::new(facade::FACADE, message)),
+    }
     for (number, promise) in promises.iter().enumerate() {
         if promises[..number].iter().any(|other| (&other.kind, &other.name) == (&promise.kind, &promise.name))
         {
@@ -113,12 +121,13 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
         None => (promise.test.as_str(), None),
     };
     let Some(text) = tree.text(path) else { return Some(format!("there is no file {path}")) };
-    let subject = promise.name.rsplit(['.', ':', ' ']).next().unwrap_or(&promise.name);
-    // What an integration test calls lies in the other modules of its binary.
+    let subject = subject(&promise.name);
+    // What an integration test calls lies in the modules of its binary that hold no tests.
     let folder =
         path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.ends_with("/tests/it"));
-    let beside = tree.files.iter().filter(|file| folder == Some(file.folder()));
-    if !text.contains(subject) && !beside.into_iter().any(|file| file.text.contains(subject)) {
+    let mut helpers =
+        tree.files.iter().filter(|file| folder == Some(file.folder()) && !file.text.contains("test]"));
+    if !mentions(text, subject) && !helpers.any(|file| mentions(&file.text, subject)) {
         return Some(format!("{path} does not mention `{subject}`"));
     }
     let Some(function) = function else {
@@ -126,6 +135,30 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
         return (!runs_whole).then(|| format!("{path}: name the test function, `{path}::name`"));
     };
     (!is_test(text, function)).then(|| format!("{path} has no test `{function}`"))
+}
+
+/// What a test must say of a promise: its last segment, and the type too where that is a variant.
+fn subject(name: &str) -> &str {
+    let last = name.rsplit(['.', ':', ' ']).next().unwrap_or(name);
+    if name.contains("::") && last.starts_with(|letter: char| letter.is_ascii_uppercase()) {
+        name
+    } else {
+        last
+    }
+}
+
+/// Whether a text has these words outside of comments, and not as a part of longer ones.
+fn mentions(text: &str, words: &str) -> bool {
+    let in_code = |line: &str| {
+        // A URL's slashes follow a colon.
+        let ends = line.match_indices("//").map(|(at, _)| at).find(|at| !line[..*at].ends_with(':'));
+        let code = &line[..ends.unwrap_or(line.len())];
+        code.match_indices(words).any(|(at, _)| {
+            let around = (code[..at].chars().next_back(), code[at + words.len()..].chars().next());
+            [around.0, around.1].into_iter().flatten().all(|letter| !facade::is_of_a_name(letter))
+        })
+    };
+    text.lines().any(in_code)
 }
 
 /// Whether `fn name` stands in the text below a test attribute: `#[test]`, `#[tokio::test]`; in a `proptest!` block too.
@@ -174,15 +207,22 @@ mod tests {
 
     const TEST: (&str, &str) = (
         "crates/a/tests/it/batch.rs",
-        "// timeout\n#[test]\nfn it_waits() {}\n\nfn driver() {}\n#[tokio::test]\n// Why.\nasync fn later() {}\n",
+        "#[test]\nfn it_waits() {\n    \"http://x/{timeout: 1s}\"; // size\n}\n\nfn driver() {}\n#[tokio::test]\n// Why.\nasync fn later() {}\n",
     );
+    const FACADE: (&str, &str) =
+        (facade::FACADE, "pub mod telemetry {\n    pub use a::Builder;\n\n    pub fn now() {}\n}\n");
+    const BUILDER: (&str, &str) = (
+        "crates/a/src/lib.rs",
+        "pub enum Builder {\n    Fast,\n}\nimpl Builder {\n    pub fn with_timeout(self) {}\n}\n",
+    );
+    const EXAMPLE: (&str, &str) = ("crates/a/examples/x.rs", "Builder::Fast.with_timeout(now())");
+    const NAMES: &str = "[[promise]]\nkind = 'name'\nnames = ['now', 'Builder', 'Builder::{Fast,with_timeout}']\n\
+                         test = 'crates/a/examples/x.rs'\n";
 
     fn findings(kind: &str, names: &str, test: &str) -> Vec<String> {
-        let list = format!("[[promise]]\nkind = \"{kind}\"\nnames = {names}\ntest = \"{test}\"\n");
-        check(&Tree::of(&[(LIST, &list), TEST, ("crates/a/examples/x.rs", "with_timeout timeout")]))
-            .into_iter()
-            .map(|f| f.message)
-            .collect()
+        let list = format!("[[promise]]\nkind = \"{kind}\"\nnames = {names}\ntest = \"{test}\"\n{NAMES}");
+        let found = check(&Tree::of(&[(LIST, &list), TEST, FACADE, BUILDER, EXAMPLE]));
+        found.into_iter().map(|f| f.message).collect()
     }
 
     #[test]
@@ -196,7 +236,7 @@ mod tests {
             findings("setting", "['processors.batch.timeout']", "crates/a/tests/it/batch.rs::later"),
             none
         );
-        assert_eq!(findings("name", "['Builder::with_timeout']", "crates/a/examples/x.rs"), none);
+        assert_eq!(findings("setting", "[]", "crates/a/examples/x.rs"), none, "names of the facade");
     }
 
     #[test]
@@ -207,22 +247,38 @@ mod tests {
             ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs::driver", "no test"),
             ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs", "name the test function"),
             ("setting", "['b.size']", "crates/a/tests/it/batch.rs::it_waits", "does not mention `size`"),
+            ("setting", "['b.time']", "crates/a/tests/it/batch.rs::it_waits", "does not mention `time`"),
+            ("name", "['Gone']", "crates/a/examples/x.rs", "does not exist"),
+            ("name", "['now']", "crates/a/examples/x.rs", "twice"),
             ("setting", "['b.timeout', 'b.timeout']", "crates/a/tests/it/batch.rs::it_waits", "twice"),
             ("wish", "['b.timeout']", "crates/a/tests/it/batch.rs::it_waits", "`kind` must be"),
         ];
         for (kind, names, test, expected) in cases {
             let messages = findings(kind, names, test);
-            assert!(messages.len() == 1 && messages[0].contains(expected), "{expected}: {messages:?}");
+            assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:?}");
         }
+    }
+
+    #[test]
+    fn a_name_of_the_facade_in_no_row_and_a_variant_without_its_type_fail() {
+        let of = |list: &str, example: (&str, &str)| {
+            let found = check(&Tree::of(&[(LIST, list), FACADE, BUILDER, example]));
+            found.into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+        };
+        assert_eq!(of(NAMES, EXAMPLE), [""; 0]);
+        let found = of(&NAMES.replace("Fast,", ""), EXAMPLE);
+        assert!(found.len() == 1 && found[0].contains("`Builder::Fast` is in no row"), "{found:?}");
+        let found = of(NAMES, (EXAMPLE.0, "use a::{Builder, now}; Fast.with_timeout(now())"));
+        assert!(found.len() == 1 && found[0].contains("does not mention `Builder::Fast`"), "{found:?}");
     }
 
     #[test]
     fn names_are_spelled_out_and_a_gap_that_is_closed_fails() {
         assert_eq!(alternatives("a.{b,c}.{d,e}"), ["a.b.d", "a.b.e", "a.c.d", "a.c.e"]);
         let row = "kind = \"setting\"\nnames = [\"{x,y}.timeout\"]\n";
-        let list = format!("[[promise]]\ntest = \"{}::it_waits\"\n{row}[[gap]]\n{row}", TEST.0);
+        let list = format!("[[promise]]\ntest = \"{}::it_waits\"\n{row}[[gap]]\n{row}{NAMES}", TEST.0);
         assert_eq!(gaps(&list, "setting"), ["x.timeout", "y.timeout"]);
-        assert_eq!(check(&Tree::of(&[(LIST, &list), TEST])).len(), 2);
+        assert_eq!(check(&Tree::of(&[(LIST, &list), TEST, FACADE, BUILDER, EXAMPLE])).len(), 2);
     }
 
     #[test]

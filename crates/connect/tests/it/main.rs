@@ -1,6 +1,7 @@
 //! Real sockets on the loopback interface.
 
 mod codecs;
+mod config;
 mod hostile;
 mod measure;
 mod round_trip;

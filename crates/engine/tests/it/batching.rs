@@ -2,7 +2,7 @@
 
 use pipeline::Outcome;
 
-use crate::ends::{A_WHILE, Far, Near, block_on, eventually, logs};
+use crate::ends::{A_WHILE, Far, Near, answer, block_on, eventually, logs};
 
 #[test]
 fn a_batch_waits_for_more_until_its_timeout() {
@@ -19,7 +19,7 @@ fn a_batch_waits_for_more_until_its_timeout() {
                 assert_eq!(near.ask(logs(1)).await, Outcome::DELIVERED);
                 eventually("both leave together", || far.sizes() == [2]).await;
             }
-            assert_eq!(first.await.unwrap(), Outcome::DELIVERED);
+            assert_eq!(answer(first).await, Outcome::DELIVERED);
         });
     }
 }
@@ -52,7 +52,7 @@ fn as_many_batches_are_kept_apart_as_the_limit_says() {
             let _second = near.send_as(logs(2), &[("x-tenant", "b")]);
             eventually("both were let in", || near.engine().stats().inlets[0].admitted == 3).await;
             if limit == 1 {
-                assert_eq!(first.await.unwrap(), Outcome::DELIVERED);
+                assert_eq!(answer(first).await, Outcome::DELIVERED);
             }
             tokio::time::sleep(A_WHILE).await;
             assert_eq!(far.sizes(), left, "limit {limit}");

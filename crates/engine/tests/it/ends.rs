@@ -248,7 +248,7 @@ impl Near {
 
     /// Sends a request and waits for the answer.
     pub(crate) async fn ask(&self, batch: Batch) -> Outcome {
-        tokio::time::timeout(PATIENCE, self.send(batch)).await.unwrap().unwrap()
+        answer(self.send(batch)).await
     }
 }
 
@@ -258,6 +258,11 @@ impl Drop for Near {
             engine.shutdown(Instant::now() + Duration::from_millis(200));
         }
     }
+}
+
+/// Waits for the answer to a request.
+pub(crate) async fn answer(sent: JoinHandle<Outcome>) -> Outcome {
+    tokio::time::timeout(PATIENCE, sent).await.expect("an answer").unwrap()
 }
 
 /// Runs what a client does.

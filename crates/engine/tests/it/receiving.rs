@@ -11,7 +11,7 @@ use otlp::Signal;
 use pipeline::Outcome;
 
 use crate::{
-    ends::{A_WHILE, Far, Near, PATIENCE, block_on, eventually, large, listener, logs, one},
+    ends::{A_WHILE, Far, Near, PATIENCE, answer, block_on, eventually, large, listener, logs, one},
     frames::{SETTINGS, Wire},
 };
 
@@ -115,7 +115,7 @@ fn what_is_in_flight_on_an_old_connection_has_its_grace() {
                 tokio::time::sleep(AGE + A_WHILE).await;
                 far.take_all();
             }
-            let outcome = sent.await.unwrap();
+            let outcome = answer(sent).await;
             let was_cut = matches!(outcome, Outcome::Retry { maybe_delivered: true, .. });
             assert_eq!(was_cut, cut, "{outcome:?}");
             assert_eq!(outcome == Outcome::DELIVERED, !cut, "{outcome:?}");

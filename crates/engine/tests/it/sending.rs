@@ -13,7 +13,9 @@ use pipeline::{
     retry::{Attempt, Verdict},
 };
 
-use crate::ends::{A_WHILE, BOTH, Far, Near, block_on, eventually, large, logs, one, record, request};
+use crate::ends::{
+    A_WHILE, BOTH, Far, Near, answer, block_on, eventually, large, logs, one, record, request,
+};
 
 const KINDS: [&str; 2] = ["otlp", "otlphttp"];
 
@@ -53,7 +55,7 @@ fn whoever_sends_waits_for_the_far_side_where_nothing_is_queued() {
                     assert!(!sent.is_finished(), "{kind} {queue}");
                     far.take_all();
                 }
-                assert_eq!(sent.await.unwrap(), Outcome::DELIVERED, "{kind} {queue}");
+                assert_eq!(answer(sent).await, Outcome::DELIVERED, "{kind} {queue}");
             });
         }
     }
@@ -118,9 +120,9 @@ fn a_full_queue_lets_senders_wait_where_it_is_told_to() {
                     tokio::time::sleep(A_WHILE).await;
                     assert!(!second.is_finished(), "{kind}");
                     far.answer_one();
-                    assert_eq!(second.await.unwrap(), Outcome::DELIVERED);
+                    assert_eq!(answer(second).await, Outcome::DELIVERED);
                 } else {
-                    let outcome = second.await.unwrap();
+                    let outcome = answer(second).await;
                     assert!(is_full(&outcome), "{kind}: {outcome:?}");
                 }
             });
@@ -152,7 +154,7 @@ fn a_queue_joins_requests_until_they_are_large_enough_or_late() {
                     far.take_all();
                 }
                 for sent in joined {
-                    assert_eq!(sent.await.unwrap(), Outcome::DELIVERED, "{kind} {batch}");
+                    assert_eq!(answer(sent).await, Outcome::DELIVERED, "{kind} {batch}");
                 }
             });
         }
@@ -196,7 +198,7 @@ fn what_failed_is_sent_again_where_that_is_enabled() {
                     eventually("several attempts", || far.sizes().len() >= 4).await;
                     far.take_all();
                 }
-                let outcome = sent.await.unwrap();
+                let outcome = answer(sent).await;
                 assert_eq!(outcome == Outcome::DELIVERED, enabled, "{kind}: {outcome:?}");
                 assert!(enabled || far.sizes().len() == 1, "{kind}");
             });
@@ -272,17 +274,16 @@ fn attempts_follow_the_configured_schedule() {
 
 #[test]
 fn a_signal_with_a_url_of_its_own_goes_there() {
-    for signal in Signal::ALL {
+    let rows = [
+        (Signal::Traces, "traces_endpoint", "v1/traces"),
+        (Signal::Logs, "logs_endpoint", "v1/logs"),
+        (Signal::Metrics, "metrics_endpoint", "v1/metrics"),
+        (Signal::Profiles, "profiles_endpoint", "v1development/profiles"),
+    ];
+    for (signal, key, path) in rows {
         let (base, own) = (Far::taking(), Far::taking());
-        let path =
-            if signal == Signal::Profiles { "v1development/profiles" } else { &format!("v1/{signal}") };
         let url = format!("http://{}/{path}", own.address(Protocol::Http));
-        // That is `traces_endpoint`, `logs_endpoint`, `metrics_endpoint` or `profiles_endpoint`.
-        let near = relaying(
-            &base,
-            "otlphttp",
-            &format!("{signal}_endpoint: '{url}', sending_queue: {{enabled: false}}"),
-        );
+        let near = relaying(&base, "otlphttp", &format!("{key}: '{url}', sending_queue: {{enabled: false}}"));
         for sent in Signal::ALL {
             assert_eq!(block_on(near.ask(one(sent))), Outcome::DELIVERED);
         }

@@ -1,0 +1,137 @@
+//! `OtlpConfig`: what each field changes, seen by the far side or in the outcome.
+
+use std::time::Duration;
+
+use aldis_connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
+use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
+use pipeline::{Exporter, Item, Outcome};
+
+use crate::side::{Side, block_on, settings, spans};
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
+
+/// A configuration that sends to this side.
+fn config(side: &Side, protocol: Protocol) -> OtlpConfig {
+    let address = if protocol == Protocol::Grpc { side.grpc() } else { side.http() };
+    OtlpConfig::default().with_protocol(protocol).with_endpoint(format!("http://{address}"))
+}
+
+fn send(config: OtlpConfig, batch: Batch) -> Outcome {
+    let exporter = OtlpExporter::try_new(config).expect("right");
+    block_on(async { exporter.open().send(&Item::new(batch)).await })
+}
+
+fn batch(signal: Signal, body: bytes::Bytes) -> Batch {
+    Checker::new(signal, Check::Full, Depth::Counts).check(body).expect("valid")
+}
+
+fn hundred() -> Batch {
+    batch(Signal::Traces, spans(100))
+}
+
+#[test]
+fn headers_arrive() {
+    let mut settings = settings();
+    settings.grpc.as_mut().expect("grpc").include_metadata = true;
+    settings.http.as_mut().expect("http").include_metadata = true;
+    let side = Side::with(settings, 64 << 20);
+    for protocol in PROTOCOLS {
+        let config = config(&side, protocol).with_header("x-a", "1");
+        assert_eq!(config.headers, [("x-a".to_owned(), "1".to_owned())]);
+        assert_eq!(send(config, hundred()), Outcome::DELIVERED);
+        let headers = side.memory.headers.lock().expect("unpoisoned").pop().flatten().expect("metadata");
+        assert!(headers.contains(&("x-a".to_owned(), "1".to_owned())), "{protocol:?} {headers:?}");
+    }
+}
+
+#[test]
+fn a_harder_compression_level_makes_fewer_bytes() {
+    let side = Side::start();
+    for protocol in PROTOCOLS {
+        for codec in [Codec::Gzip, Codec::Zstd] {
+            let [quick, hard] = [1, 12].map(|compression_level| {
+                let config =
+                    OtlpConfig { compression_level, ..config(&side, protocol).with_compression(codec) };
+                assert_eq!((config.compression, send(config, hundred())), (Some(codec), Outcome::DELIVERED));
+                let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+                got.compressed(codec).expect("compressed").len()
+            });
+            assert!(hard < quick, "{protocol:?} {codec:?}: {hard} against {quick}");
+        }
+    }
+}
+
+#[test]
+fn an_attempt_ends_after_its_timeout() {
+    let side = Side::start();
+    side.memory.answer_with(None);
+    for protocol in PROTOCOLS {
+        let config = OtlpConfig { timeout: Duration::from_millis(50), ..config(&side, protocol) };
+        let outcome = send(config, hundred());
+        let Outcome::Retry { maybe_delivered: true, reason, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("no answer within 50ms"), "{reason}");
+    }
+}
+
+#[test]
+fn as_many_connections_are_made_as_told_and_taken_in_turn() {
+    for (connections, sends) in [(3, 7), (1, 7)] {
+        let side = Side::start();
+        let config = OtlpConfig { connections, ..config(&side, Protocol::Grpc) };
+        let exporter = OtlpExporter::try_new(config).expect("right");
+        block_on(async {
+            let sender = exporter.open();
+            for _ in 0..sends {
+                assert_eq!(sender.send(&Item::new(hundred())).await, Outcome::DELIVERED);
+            }
+        });
+        assert_eq!(side.listening().counts().connections_accepted, connections as u64);
+    }
+}
+
+/// Nobody listens at the endpoint of the others. An empty request of any signal is taken at any path.
+#[test]
+fn a_url_of_a_signals_own_is_used_as_it_is() {
+    let side = Side::start();
+    let own = Some(format!("http://{}/v1/logs", side.http()));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let base =
+        || OtlpConfig::default().with_protocol(Protocol::Http).with_endpoint(format!("http://{nobody}"));
+    let rows = [
+        (Signal::Traces, OtlpConfig { traces_endpoint: own.clone(), ..base() }),
+        (Signal::Logs, OtlpConfig { logs_endpoint: own.clone(), ..base() }),
+        (Signal::Metrics, OtlpConfig { metrics_endpoint: own.clone(), ..base() }),
+        (Signal::Profiles, OtlpConfig { profiles_endpoint: own.clone(), ..base() }),
+    ];
+    for (signal, config) in rows {
+        for sent in Signal::ALL {
+            let outcome = send(config.clone(), batch(sent, bytes::Bytes::new()));
+            assert_eq!(outcome == Outcome::DELIVERED, sent == signal, "{signal}: {sent} {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_by_validate_and_by_every_send() {
+    let plain = OtlpConfig::default().with_endpoint("127.0.0.1:1");
+    assert_eq!(plain.validate(), Ok(()));
+    let rows = [
+        ("endpoint", OtlpConfig { insecure: false, ..plain.clone() }),
+        ("timeout", OtlpConfig { timeout: Duration::ZERO, ..plain.clone() }),
+        ("connections", OtlpConfig { connections: 0, ..plain.clone() }),
+        ("headers", plain.clone().with_header("a b", "c")),
+        (
+            "compression_params.level",
+            OtlpConfig { compression_level: 13, ..plain.with_compression(Codec::Gzip) },
+        ),
+    ];
+    for (key, config) in rows {
+        assert_eq!(config.validate().expect_err(key).key, key);
+        assert_eq!(OtlpExporter::try_new(config.clone()).expect_err(key).key, key);
+        let exporter = OtlpExporter::new(OtlpConfig { name: format!("wrong {key}"), ..config.clone() });
+        assert_eq!(exporter.name(), format!("wrong {key}"));
+        assert_eq!(exporter.config().endpoint, config.endpoint);
+        let outcome = block_on(async { exporter.open().send(&Item::new(hundred())).await });
+        assert!(matches!(outcome, Outcome::Permanent { reason } if reason.starts_with(key)), "{key}");
+    }
+}
