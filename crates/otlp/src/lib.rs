@@ -2,7 +2,7 @@
 //!
 //! A request stays the bytes it arrived as. [`Checker::check`] validates it once and builds an [`Index`] in the same
 //! pass; afterwards every accessor is infallible and allocates nothing. Batches are read ([`view`]), filtered
-//! ([`Batch::retain`]), edited ([`edit`], [`trace_state`]), merged ([`merge()`]), split ([`split()`]) and built ([`event`]) without ever
+//! ([`Batch::retain`]), edited ([`edit`], [`trace_state`]), merged ([`merge()`]), split ([`split()`]) and built ([`event`], [`compose`]) without ever
 //! becoming a tree of objects.
 //!
 //! It knows nothing of sockets, clocks, threads or async runtimes.
@@ -12,6 +12,7 @@ pub mod batch;
 mod bitmap;
 pub mod check;
 mod compact;
+pub mod compose;
 mod cut;
 mod draft;
 pub mod edit;
