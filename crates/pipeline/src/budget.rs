@@ -236,3 +236,6 @@ mod tests {
         assert_eq!((budget.used(), budget.reserved()), (0, 0));
     }
 }
+
+#[cfg(all(test, aldis_models))]
+mod models;

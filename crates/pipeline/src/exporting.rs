@@ -236,4 +236,4 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 mod tests;
 
 #[cfg(all(test, aldis_models))]
-mod models;
+pub(crate) mod models;

@@ -77,6 +77,13 @@ impl Shards {
         Ok(Shards { pool: Arc::new(pool) })
     }
 
+    /// No thread at all: a model has its own.
+    #[cfg(all(test, aldis_models))]
+    pub(crate) fn none() -> Shards {
+        let (stop, _) = watch::channel(None);
+        Shards { pool: Arc::new(Pool { shards: Vec::new(), stop, threads: Mutex::default() }) }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.pool.shards.len()

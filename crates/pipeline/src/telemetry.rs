@@ -262,3 +262,6 @@ impl Core {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, aldis_models))]
+mod models;

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     Batcher, BatcherSettings, Receipt,
     batcher::tests::batch,
+    exporting::models::open_exporter,
     sync::model::{block_on, check, spawn},
 };
 
@@ -32,22 +33,26 @@ impl Inlet for End {
     }
 }
 
-/// A batcher that lets go of nothing by itself before `min_records`, and the end behind it.
-fn chain(min_records: usize, ledger: &Ledger) -> (Arc<Chain>, Arc<End>) {
+/// A batcher that is never full, and the end behind it.
+fn chain(ledger: &Ledger) -> (Arc<Chain>, Arc<End>) {
     let end = Arc::new(End { budget: Budget::new(1), records: AtomicU64::new(0) });
-    let settings = BatcherSettings { min_records, eager: false, ..BatcherSettings::default() };
+    (batching(false, Outlet::Inlet(end.clone()), ledger), end)
+}
+
+fn batching(eager: bool, outlet: Outlet, ledger: &Ledger) -> Arc<Chain> {
+    let settings = BatcherSettings { min_records: 100, eager, ..BatcherSettings::default() };
     let parts = ChainParts {
         name: "traces".to_owned(),
         signal: Signal::Traces,
         shard: 0,
         steps: vec![Step::Batcher(Batcher::new(settings))],
-        outlets: vec![Outlet::Inlet(end.clone())],
+        outlets: vec![outlet],
         depth: Depth::Counts,
         budget: Budget::new(1 << 20),
         limiter: None,
         compressor: None,
     };
-    (Chain::new(parts, ledger), end)
+    Chain::new(parts, ledger)
 }
 
 fn offer(chain: &Chain, now_ns: u64) -> Receipt {
@@ -63,7 +68,7 @@ fn offer(chain: &Chain, now_ns: u64) -> Receipt {
 fn what_is_offered_while_it_closes_is_passed_on_or_refused() {
     check(4, || {
         let ledger = Ledger::new();
-        let (chain, end) = chain(100, &ledger);
+        let (chain, end) = chain(&ledger);
         let running = spawn(chain.clone().run());
         let offered = chain.clone();
         let other = thread::spawn(move || offer(&offered, clock::now_ns()));
@@ -82,12 +87,33 @@ fn what_is_offered_while_it_closes_is_passed_on_or_refused() {
 fn what_is_due_is_let_go_by_the_task() {
     check(4, || {
         let ledger = Ledger::new();
-        let (chain, end) = chain(100, &ledger);
+        let (chain, end) = chain(&ledger);
         let running = spawn(chain.clone().run());
         // It came long ago: its time is over.
         assert_eq!(block_on(offer(&chain, 0)), Outcome::DELIVERED);
         assert_eq!(end.records.load(Ordering::Relaxed), 1);
         chain.close(clock::now_ns());
         running.join().unwrap();
+    });
+}
+
+/// What lingers because the exporter is busy leaves when it is not: long before its time, which never comes here.
+#[test]
+fn what_lingers_leaves_when_the_exporter_is_free() {
+    check(2, || {
+        let ledger = Ledger::new();
+        let (queue, consumer) = open_exporter(9, &ledger);
+        let chain = batching(true, Outlet::Exporter { queue: queue.clone(), required: true }, &ledger);
+        let running = spawn(chain.clone().run());
+        let receipts = [0, 1].map(|_| offer(&chain, clock::now_ns()));
+        for receipt in receipts {
+            assert_eq!(block_on(receipt), Outcome::DELIVERED);
+        }
+        assert_eq!(chain.close(clock::now_ns()), 0);
+        running.join().unwrap();
+        let left = block_on(queue.drain(clock::instant(u64::MAX)));
+        assert!(left.is_empty(), "{left}");
+        consumer.join().unwrap();
+        ledger.stats().check().unwrap();
     });
 }

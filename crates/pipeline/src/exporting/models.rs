@@ -85,12 +85,10 @@ struct World {
 impl World {
     /// `answers` are given last to first.
     fn new(answers: &[Answer], settings: ExporterSettings) -> Self {
-        let (ledger, health) = (Ledger::new(), Health::new());
+        let ledger = Ledger::new();
         let far = FarSide { answers: Arc::new(Quiet::new(answers.to_vec())), ..FarSide::default() };
-        let counters = ledger.exporter(far.name());
-        let shared = Arc::new(Shared::new(Arc::new(far), settings, 1, counters, health));
-        let consumers = (0..shared.consumers()).map(|i| spawn(consumer::run(shared.clone(), i))).collect();
-        Self { queue: ExporterQueue { shared }, ledger, consumers }
+        let (queue, consumers) = start(far, settings, &ledger);
+        Self { queue, ledger, consumers }
     }
 
     /// Offers an item from the calling thread.
@@ -109,6 +107,23 @@ impl World {
         assert_eq!((row.queued, row.in_flight), (0, 0));
         (row.delivered, undelivered.left.iter().map(|(_, records)| records).sum())
     }
+}
+
+fn start(
+    far: FarSide,
+    settings: ExporterSettings,
+    ledger: &Ledger,
+) -> (ExporterQueue, Vec<thread::JoinHandle<()>>) {
+    let counters = ledger.exporter(far.name());
+    let shared = Arc::new(Shared::new(Arc::new(far), settings, 1, counters, Health::new()));
+    let consumers = (0..shared.consumers()).map(|i| spawn(consumer::run(shared.clone(), i))).collect();
+    (ExporterQueue { shared }, consumers)
+}
+
+/// An exporter with one consumer that delivers everything, and room for so many records.
+pub(crate) fn open_exporter(items: u64, ledger: &Ledger) -> (ExporterQueue, thread::JoinHandle<()>) {
+    let (queue, mut consumers) = start(FarSide::default(), settings(1, items, Policy::Block), ledger);
+    (queue, consumers.remove(0))
 }
 
 fn offer(queue: &ExporterQueue, records: usize) -> Receipt {

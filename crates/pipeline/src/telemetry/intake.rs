@@ -63,7 +63,10 @@ pub(super) struct Intake {
     strategy: BackpressureStrategy,
     depth: Depth,
     sleepers: Box<[Sleeper]>,
+    /// Nothing is taken any more.
     closed: AtomicBool,
+    /// Set once everything that was taken can be seen by the workers.
+    sealed: AtomicBool,
     room: Notify,
     /// Callers in [`Intake::room`].
     waiting: AtomicUsize,
@@ -165,6 +168,7 @@ impl Intake {
             depth: settings.depth,
             sleepers: (0..settings.workers).map(|_| Sleeper::default()).collect(),
             closed: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             room: Notify::new(),
             waiting: AtomicUsize::new(0),
             pressure: Mutex::default(),
@@ -372,12 +376,14 @@ impl Intake {
         self.closed.store(true, Ordering::SeqCst);
         // Whoever writes a record now read `closed` before; wait for it.
         self.stripes.iter().for_each(|stripe| drop(lock(&stripe.open)));
+        self.sealed.store(true, Ordering::Release);
         self.room.notify_waiters();
         self.wake();
     }
 
+    /// Whether it is closed and nothing is being written any more: what a worker does not find afterwards is not there.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.sealed.load(Ordering::Acquire)
     }
 
     /// Drops what no worker has taken. Call it when closed.
