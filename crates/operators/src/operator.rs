@@ -9,7 +9,7 @@ use otlp::{Batch, Depth};
 ///
 /// The caller owes three things. It gives [`Operator::step`] only batches indexed to at least [`Operator::needs`] (and
 /// hence never framing-checked ones, unless that is [`Depth::Counts`]). It calls [`Operator::tick`] when the deadline
-/// returned last has come. And it counts: over any interval,
+/// returned last has come, and [`Operator::shed`] when memory is short and at the end. And it counts: over any interval,
 /// `in + made = out + removed{rule} + dropped{reason} + change of held`, in records.
 ///
 /// An operator never panics on data. A caller that contains panics all the same must count the batch it gave as dropped
@@ -32,6 +32,11 @@ pub trait Operator: Send {
     fn held(&self) -> Held {
         Held::default()
     }
+
+    /// Frees at least `bytes` of what it holds, or all where that is less, by deciding now what it would rather have decided
+    /// later: into `out` goes whatever follows from that. [`usize::MAX`] means everything, and that there will be no
+    /// other step. One that holds nothing has nothing to do.
+    fn shed(&mut self, _bytes: usize, _now_ns: u64, _out: &mut Output) {}
 
     /// The names of its rules, so that they can be counted by number: [`Output::removed`] names a rule by its position
     /// here. They never change during its life.

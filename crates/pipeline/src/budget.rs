@@ -1,8 +1,11 @@
 //! Memory that may be in use at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{
+    Mutex, Notify,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// A bound on bytes in use, shared by whoever clones it. One made [of several](Budget::of_all) bounds by each of them.
 ///
@@ -27,6 +30,10 @@ struct Part {
     used: AtomicUsize,
     /// Of these, what is reserved ([`Budget::try_reserve`]).
     reserved: AtomicUsize,
+    /// Bytes that have to be freed before what was refused would fit.
+    wanted: AtomicUsize,
+    /// Who could free some.
+    holders: Mutex<Vec<Weak<Notify>>>,
 }
 
 /// Bytes taken from a [`Budget`]; given back when the last clone is dropped, so that copies of a batch that share its
@@ -43,10 +50,24 @@ struct Taken {
     is_reserved: bool,
 }
 
+/// Bytes that somebody keeps from call to call, now more, now less. They are counted and never refused: they are there
+/// already. What is too much is asked back ([`Budget::take_wanted`]).
+#[derive(Debug)]
+pub(crate) struct Holding {
+    parts: Arc<[Arc<Part>]>,
+    bytes: usize,
+}
+
 impl Budget {
     /// A budget of this many bytes.
     pub fn new(limit: usize) -> Self {
-        let part = Part { limit, used: AtomicUsize::new(0), reserved: AtomicUsize::new(0) };
+        let part = Part {
+            limit,
+            used: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(0),
+            holders: Mutex::new(Vec::new()),
+        };
         Self { parts: Arc::new([Arc::new(part)]) }
     }
 
@@ -65,7 +86,13 @@ impl Budget {
     /// Takes bytes if that many are free. One request may always pass when nothing else but reservations is in use, however
     /// large it is: its own size limit bounds it.
     pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
-        self.take(bytes, false, |part| part.try_take(bytes, true))
+        self.take(bytes, false, |part| {
+            let is_free = part.try_take(bytes, true);
+            if !is_free {
+                part.want(part.over(bytes));
+            }
+            is_free
+        })
     }
 
     /// Takes bytes that stay taken whether or not they are filled, such as the window of a connection: if that many are
@@ -89,6 +116,27 @@ impl Budget {
         self.parts.iter().map(|part| part.limit).min().unwrap_or(0)
     }
 
+    /// Nothing held yet.
+    pub(crate) fn holding(&self) -> Holding {
+        Holding { parts: self.parts.clone(), bytes: 0 }
+    }
+
+    /// Has `notify` told whenever memory is wanted back.
+    pub(crate) fn tell(&self, notify: &Arc<Notify>) {
+        self.parts.iter().for_each(|part| part.holders().push(Arc::downgrade(notify)));
+    }
+
+    /// Asks those who hold memory to free so many bytes.
+    pub(crate) fn want(&self, bytes: usize) {
+        self.parts.iter().for_each(|part| part.want(bytes));
+    }
+
+    /// Bytes that should be freed now, by whoever asks: what was wanted since the last time, and what is used beyond the
+    /// limit.
+    pub(crate) fn take_wanted(&self) -> usize {
+        self.parts.iter().map(|part| part.take_wanted()).max().unwrap_or(0)
+    }
+
     fn take(&self, bytes: usize, is_reserved: bool, try_part: impl Fn(&Part) -> bool) -> Option<Charge> {
         for (i, part) in self.parts.iter().enumerate() {
             if !try_part(part) {
@@ -101,6 +149,27 @@ impl Budget {
 }
 
 impl Part {
+    /// By how much it would be beyond its limit with so many bytes more.
+    fn over(&self, bytes: usize) -> usize {
+        self.used.load(Ordering::Relaxed).saturating_add(bytes).saturating_sub(self.limit)
+    }
+
+    fn want(&self, bytes: usize) {
+        self.wanted.fetch_max(bytes, Ordering::AcqRel);
+        self.holders().retain(|holder| holder.upgrade().inspect(|holder| holder.notify_one()).is_some());
+    }
+
+    fn take_wanted(&self) -> usize {
+        // Most often there is nothing, which needs no write.
+        let nothing = self.wanted.load(Ordering::Relaxed) == 0;
+        let wanted = if nothing { 0 } else { self.wanted.swap(0, Ordering::AcqRel) };
+        wanted.max(self.over(0))
+    }
+
+    fn holders(&self) -> crate::sync::MutexGuard<'_, Vec<Weak<Notify>>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn try_take(&self, bytes: usize, may_pass_alone: bool) -> bool {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
@@ -159,6 +228,25 @@ impl Charge {
     }
 }
 
+impl Holding {
+    /// From now on this many.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        for part in self.parts.iter() {
+            match bytes.checked_sub(self.bytes) {
+                Some(more) => part.used.fetch_add(more, Ordering::AcqRel),
+                None => part.used.fetch_sub(self.bytes - bytes, Ordering::AcqRel),
+            };
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.parts.iter().for_each(|part| part.give_back(self.bytes, self.is_reserved));
@@ -179,6 +267,27 @@ mod tests {
         assert_eq!(budget.used(), 60);
         drop(clone);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_held_counts_and_is_asked_back() {
+        let (budget, large) = (Budget::new(100), Budget::new(1000));
+        let told = Arc::new(Notify::new());
+        let both = Budget::of_all([large.clone(), budget.clone()]).unwrap();
+        both.tell(&told);
+        let mut holding = both.holding();
+        holding.set(70);
+        assert_eq!((budget.used(), large.used(), both.take_wanted()), (70, 70, 0));
+        assert!(budget.try_charge(50).is_none());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::pin!(told.notified()).poll(&mut context).is_ready());
+        assert_eq!((both.take_wanted(), both.take_wanted()), (20, 0));
+        holding.set(130);
+        assert_eq!(both.take_wanted(), 30);
+        holding.set(20);
+        assert!(budget.try_charge(80).is_some());
+        drop(holding);
+        assert_eq!((budget.used(), large.used()), (0, 0));
     }
 
     #[test]

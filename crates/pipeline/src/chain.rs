@@ -113,13 +113,20 @@ struct Work {
 
 impl Chain {
     /// Puts a chain together.
-    pub fn new(parts: ChainParts, ledger: &Ledger) -> Arc<Self> {
+    pub fn new(mut parts: ChainParts, ledger: &Ledger) -> Arc<Self> {
         let needs = parts.steps.iter().map(|step| match step {
             Step::Stage(stage) => stage.needs(),
             Step::Batcher(_) => Depth::Records,
         });
         let depth = needs.fold(parts.depth, Depth::max);
         let counters = ledger.inlet(&parts.name, parts.signal);
+        let wake = Arc::new(Notify::new());
+        for step in &mut parts.steps {
+            if let Step::Stage(stage) = step {
+                stage.charge_to(&parts.budget);
+                parts.budget.tell(&wake);
+            }
+        }
         let work = Work {
             counters: counters.clone(),
             shard: parts.shard,
@@ -135,7 +142,7 @@ impl Chain {
             limiter: parts.limiter,
             counters,
             work: Mutex::new(work),
-            wake: Arc::default(),
+            wake,
             closed: AtomicBool::new(false),
         })
     }
@@ -145,7 +152,9 @@ impl Chain {
         while !self.closed.load(Ordering::Relaxed) {
             let due_ns = {
                 let mut work = self.work();
-                work.tick(clock::now_ns());
+                let now_ns = clock::now_ns();
+                work.relieve(&self.budget, now_ns);
+                work.tick(now_ns);
                 work.due_ns(&self.wake)
             };
             let woken = self.wake.notified();
@@ -166,12 +175,13 @@ impl Chain {
         self.work().flush(now_ns);
     }
 
-    /// Refuses everything from now on and passes on what batchers hold. Returns the records that stages still hold.
+    /// Refuses everything from now on and passes on what stages and batchers hold. Returns the records that stages did not
+    /// let go of.
     pub fn close(&self, now_ns: u64) -> u64 {
         self.closed.store(true, Ordering::Relaxed);
         self.wake.notify_one();
         let mut work = self.work();
-        work.flush(now_ns);
+        work.drain(now_ns);
         work.held().records
     }
 
@@ -220,6 +230,7 @@ impl Inlet for Chain {
         let due_before = work.next_step_ns();
         work.before.push(item);
         work.run_from(0, now_ns, Eager::Later);
+        work.relieve(&self.budget, now_ns);
         // The task sleeps until what was due before. What an idle exporter could take at once is left to the task too: it
         // gets its turn behind the requests that have already arrived, and sends them as one.
         let is_earlier = |due_ns: u64| due_before.is_none_or(|before| due_ns < before);
@@ -300,6 +311,37 @@ impl Work {
                 batcher.flush(&mut self.before);
                 self.run_from(i + 1, now_ns, Eager::Now);
             }
+        }
+    }
+
+    /// Passes on all that stages and batchers hold, front to back.
+    fn drain(&mut self, now_ns: u64) {
+        for i in 0..self.steps.len() {
+            match &mut self.steps[i] {
+                Step::Stage(stage) => stage.shed(usize::MAX, now_ns, &mut self.before),
+                Step::Batcher(batcher) => batcher.flush(&mut self.before),
+            }
+            self.run_from(i + 1, now_ns, Eager::Now);
+        }
+    }
+
+    /// Has stages let go of as many bytes as the budget wants back. The last ones first: what they let go leaves, what an
+    /// earlier one lets go may be held by a later.
+    fn relieve(&mut self, budget: &Budget, now_ns: u64) {
+        let holds = |step: &Step| matches!(step, Step::Stage(stage) if stage.held().bytes > 0);
+        if !self.steps.iter().any(holds) {
+            return;
+        }
+        let mut wanted = budget.take_wanted() as u64;
+        for i in (0..self.steps.len()).rev() {
+            let Step::Stage(stage) = &mut self.steps[i] else { continue };
+            let before = stage.held().bytes;
+            if wanted == 0 || before == 0 {
+                continue;
+            }
+            stage.shed(usize::try_from(wanted).unwrap_or(usize::MAX), now_ns, &mut self.before);
+            wanted = wanted.saturating_sub(before.saturating_sub(stage.held().bytes));
+            self.run_from(i + 1, now_ns, Eager::Later);
         }
     }
 

@@ -120,10 +120,12 @@ impl MemoryLimiter {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the process's resident memory, in bytes.
+    /// Takes note of the process's resident memory, in bytes. Where it is too much, stages are asked to let go of what they
+    /// hold.
     pub fn observe(&self, resident: u64) {
         if resident > self.hard {
             self.over.store(true, Ordering::Relaxed);
+            self.budget.want(usize::try_from(resident - self.soft).unwrap_or(usize::MAX));
         } else if resident < self.soft {
             self.over.store(false, Ordering::Relaxed);
         }

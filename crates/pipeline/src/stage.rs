@@ -6,8 +6,8 @@ use operators::{DropReason, Operator, Output, StepContext};
 use otlp::{Check, Depth, Signal};
 
 use crate::{
-    Health, Item, Ledger, Outcome, Share, contain::contain, health::Severity, item::Context,
-    ledger::StageCounters, limits::MAX_STAGE_RESTARTS, queue::Size, receipt::resolve_all,
+    Budget, Health, Item, Ledger, Outcome, Share, budget::Holding, contain::contain, health::Severity,
+    item::Context, ledger::StageCounters, limits::MAX_STAGE_RESTARTS, queue::Size, receipt::resolve_all,
 };
 
 /// Makes an operator: once at the start, and again after each panic.
@@ -31,6 +31,8 @@ pub struct Stage {
     output: Output,
     /// Records it held after the last call.
     held: u64,
+    /// What that takes up, charged.
+    holding: Option<Holding>,
     due_ns: Option<u64>,
     restarts: u64,
 }
@@ -55,9 +57,15 @@ impl Stage {
             health: health.clone(),
             output: Output::default(),
             held: 0,
+            holding: None,
             due_ns: None,
             restarts: 0,
         }
+    }
+
+    /// Charges what it holds to a budget.
+    pub(crate) fn charge_to(&mut self, budget: &Budget) {
+        self.holding = Some(budget.holding());
     }
 
     /// How deep batches must be indexed for it.
@@ -123,12 +131,25 @@ impl Stage {
         }
     }
 
+    /// Lets go of at least `bytes` of what it holds, or all; what follows from that is put into `out`.
+    pub fn shed(&mut self, bytes: usize, now_ns: u64, out: &mut Vec<Item>) {
+        if self.is_dead() || self.held().is_zero() {
+            return;
+        }
+        let (operator, output) = (&mut self.operator, &mut self.output);
+        match contain(|| operator.shed(bytes, now_ns, output)) {
+            Ok(()) => self.pass_on(Context { received_ns: now_ns, ..Context::default() }, out),
+            Err(message) => self.panicked(&message, Vec::new(), 0, now_ns),
+        }
+    }
+
     /// Counts what an operator put out, and gives each part of it its part of the context.
     fn pass_on(&mut self, mut context: Context, out: &mut Vec<Item>) {
-        let held = self.operator.held().records;
-        let keeps = held > 0 || self.held > 0;
-        self.held = held;
-        self.counters.held.set(held);
+        let held = self.operator.held();
+        let keeps = held.records > 0 || self.held > 0;
+        self.held = held.records;
+        self.counters.held.set(held.records);
+        self.charge(held.bytes);
         self.counters.made.add(self.output.made_records());
         let mut left: u64 = self.output.accounted();
         if keeps {
@@ -161,6 +182,12 @@ impl Stage {
         self.due_ns = Some(0).filter(|_| keeps);
     }
 
+    fn charge(&mut self, bytes: usize) {
+        if let Some(holding) = &mut self.holding {
+            holding.set(bytes);
+        }
+    }
+
     fn panicked(&mut self, message: &str, shares: Vec<Share>, entered: u64, now_ns: u64) {
         self.counters.panics.add(1);
         // What it had put out before is lost with the rest: nothing was passed on.
@@ -175,6 +202,7 @@ impl Stage {
             Ok(operator) => self.operator = operator,
             Err(_) => self.restarts = MAX_STAGE_RESTARTS + 1,
         }
+        self.charge(self.operator.held().bytes);
         let severity = if self.is_dead() { Severity::Dead } else { Severity::Degraded };
         self.health.report(&self.name, severity, reason.clone(), now_ns);
         resolve_all(

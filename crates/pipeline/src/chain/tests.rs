@@ -1,5 +1,8 @@
 use std::{sync::Mutex, time::Duration};
 
+use operators::{Held, Operator, Output, StepContext};
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     Acknowledge, BatcherSettings, Exporter, ExporterSettings, Health, MemoryLimitSettings, Receipt, Sender,
@@ -48,6 +51,15 @@ impl Graph {
         Self { shards: Shards::start(1, "chain").unwrap(), ledger: Ledger::new(), health: Health::new() }
     }
 
+    /// Waits until no exporter has anything left to do.
+    fn settle(&self) {
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        let busy = || self.ledger.stats().exporters.iter().any(|row| row.queued + row.in_flight > 0);
+        while busy() && std::time::Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn outlet(&self, exporter: &Fixed, required: bool) -> Outlet {
         let settings = ExporterSettings {
             acknowledge: Acknowledge::Exported,
@@ -82,6 +94,119 @@ fn offer(chain: &Chain, records: usize) -> Outcome {
     item.context.shares.push(share);
     chain.offer(item, clock::now_ns());
     wait(receipt)
+}
+
+/// Holds every batch it is given until it has to let go.
+#[derive(Default)]
+struct Hoard {
+    kept: std::collections::VecDeque<otlp::Batch>,
+}
+
+impl Operator for Hoard {
+    fn needs(&self) -> Depth {
+        Depth::Records
+    }
+    fn step(&mut self, batch: otlp::Batch, _: &StepContext<'_>, _: &mut Output) {
+        self.kept.push_back(batch);
+    }
+    fn held(&self) -> Held {
+        Held {
+            records: self.kept.iter().map(|batch| batch.len() as u64).sum(),
+            bytes: self.kept.iter().map(otlp::Batch::memory_bytes).sum(),
+        }
+    }
+    fn shed(&mut self, bytes: usize, _: u64, out: &mut Output) {
+        let mut freed = 0;
+        while freed < bytes
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            freed += oldest.memory_bytes();
+            out.emit(oldest);
+        }
+    }
+}
+
+fn hoard(graph: &Graph, name: &str) -> Step {
+    let make = || -> Box<dyn Operator> { Box::new(Hoard::default()) };
+    Step::Stage(Stage::new(name, Signal::Traces, Box::new(make), &graph.ledger, &graph.health))
+}
+
+fn delivered(exporter: &Fixed) -> usize {
+    exporter.got.lock().unwrap().iter().map(|item| item.batch.len()).sum()
+}
+
+#[test]
+fn closing_has_stages_let_go_of_what_they_hold() {
+    let graph = Graph::new();
+    let exporter = fixed("one", Outcome::DELIVERED);
+    let batcher = BatcherSettings { eager: false, ..BatcherSettings::default() };
+    let steps = vec![hoard(&graph, "first"), hoard(&graph, "second"), Step::Batcher(Batcher::new(batcher))];
+    let parts = graph.chain(steps, vec![graph.outlet(&exporter, true)]);
+    let (budget, chain) = (parts.budget.clone(), Chain::new(parts, &graph.ledger));
+    // Whoever sent them has the answer already.
+    assert_eq!((offer(&chain, 3), offer(&chain, 2)), (Outcome::DELIVERED, Outcome::DELIVERED));
+    // Flushing is for those who wait, and nobody waits for what a stage holds.
+    chain.flush(clock::now_ns());
+    assert_eq!((chain.held().records, delivered(&exporter)), (5, 0));
+    assert!(budget.used() > 0);
+    assert_eq!(chain.close(clock::now_ns()), 0);
+    graph.settle();
+    assert_eq!(exporter.got.lock().unwrap().iter().map(names).collect::<Vec<_>>(), [[0, 1, 2, 0, 1]]);
+    let stats = graph.ledger.stats();
+    stats.check().unwrap();
+    assert_eq!((stats.stages[0].held, stats.stages[1].held), (0, 0));
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn stages_let_go_when_memory_is_wanted_back() {
+    let graph = Graph::new();
+    let exporter = fixed("one", Outcome::DELIVERED);
+    let limit = 4 * batch(0..9).memory_bytes();
+    let parts = graph.chain(vec![hoard(&graph, "hoard")], vec![graph.outlet(&exporter, true)]);
+    let chain = Chain::new(ChainParts { budget: Budget::new(limit), ..parts }, &graph.ledger);
+    for n in 0..20 {
+        assert_eq!(offer(&chain, 9), Outcome::DELIVERED);
+        assert!(chain.budget().used() <= limit, "after {n}");
+    }
+    // It holds as much as it may, and no less: a new body finds no room, and asks for some.
+    assert_eq!(chain.held().records, 4 * 9);
+    graph.shards.spawn(0, chain.clone().run());
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    let body = limit / 2;
+    while chain.budget().try_charge(body).is_none() && std::time::Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(chain.held().records, 2 * 9);
+    chain.close(clock::now_ns());
+    graph.settle();
+    assert_eq!(delivered(&exporter), 20 * 9);
+    graph.ledger.stats().check().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+
+    /// Two stages that hold, a batcher between them, a budget that is too small: all that went in comes out once.
+    #[test]
+    fn nothing_that_is_held_is_lost(offers in prop::collection::vec(1usize..9, 1..20), limit in 0usize..4_000, batched in 1usize..9) {
+        let graph = Graph::new();
+        let exporter = fixed("one", Outcome::DELIVERED);
+        let batcher = BatcherSettings { min_records: batched, eager: false, ..BatcherSettings::default() };
+        let steps = vec![hoard(&graph, "first"), Step::Batcher(Batcher::new(batcher)), hoard(&graph, "second")];
+        let parts = graph.chain(steps, vec![graph.outlet(&exporter, true)]);
+        let chain = Chain::new(ChainParts { budget: Budget::new(limit), ..parts }, &graph.ledger);
+        for records in &offers {
+            prop_assert_eq!(offer(&chain, *records), Outcome::DELIVERED);
+            prop_assert!(graph.ledger.stats().stages.iter().all(|stage| stage.check().is_ok()));
+        }
+        prop_assert_eq!(chain.close(clock::now_ns()), 0);
+        graph.settle();
+        prop_assert_eq!(delivered(&exporter), offers.iter().sum::<usize>());
+        let stats = graph.ledger.stats();
+        prop_assert!(stats.check().is_ok(), "{}", stats.check().unwrap_err());
+        prop_assert!(stats.stages.iter().all(|stage| stage.held == 0 && stage.out == stage.entered));
+    }
 }
 
 fn wait(receipt: Receipt) -> Outcome {

@@ -46,8 +46,29 @@ impl Operator for Moody {
         }
     }
 
+    /// Decides for what it kept: half of a batch goes on, the rest is removed or lost.
+    fn shed(&mut self, bytes: usize, _: u64, out: &mut Output) {
+        let mut freed = 0;
+        while freed < bytes
+            && let Some(mut batch) = self.kept.pop()
+        {
+            freed += batch.memory_bytes();
+            let half = batch.len() / 2;
+            let gone = batch.retain(|_, i| i >= half) as u64;
+            if batch.len().is_multiple_of(2) {
+                out.removed(1, gone);
+            } else {
+                out.dropped(DropReason::TooLarge, gone);
+            }
+            out.emit(batch);
+        }
+    }
+
     fn held(&self) -> Held {
-        Held { records: self.kept.iter().map(|batch| batch.len() as u64).sum(), bytes: 0 }
+        Held {
+            records: self.kept.iter().map(|batch| batch.len() as u64).sum(),
+            bytes: self.kept.iter().map(otlp::Batch::memory_bytes).sum(),
+        }
     }
 
     fn rules(&self) -> &[Arc<str>] {
@@ -64,6 +85,12 @@ fn stage(mood: Arc<std::sync::atomic::AtomicUsize>, ledger: &Ledger, health: &He
         fn step(&mut self, batch: otlp::Batch, about: &StepContext<'_>, out: &mut Output) {
             self.0.mood = self.1.load(std::sync::atomic::Ordering::Relaxed);
             self.0.step(batch, about, out);
+        }
+        fn shed(&mut self, bytes: usize, now_ns: u64, out: &mut Output) {
+            if self.1.load(std::sync::atomic::Ordering::Relaxed) == 7 {
+                panic!("in a mood");
+            }
+            self.0.shed(bytes, now_ns, out);
         }
         fn held(&self) -> Held {
             self.0.held()
@@ -92,12 +119,24 @@ proptest! {
 
     /// Whatever an operator does, every record is accounted for and everybody who waits is told.
     #[test]
-    fn every_record_is_accounted_for(steps in prop::collection::vec((1usize..9, 0usize..8), 1..30)) {
-        let (ledger, health) = (Ledger::new(), Health::new());
+    fn every_record_is_accounted_for(steps in prop::collection::vec((1usize..9, 0usize..9), 1..30)) {
+        let (ledger, health, budget) = (Ledger::new(), Health::new(), Budget::new(usize::MAX));
         let mood = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let mut stage = stage(mood.clone(), &ledger, &health);
+        stage.charge_to(&budget);
         let mut entered = 0;
         for (records, how) in steps {
+            if how == 8 {
+                // Shedding, in the mood of the last step: 1 byte is one batch.
+                let mut out = Vec::new();
+                let held = stage.held();
+                stage.shed(if records < 6 { 1 } else { usize::MAX }, 0, &mut out);
+                prop_assert!(stage.held().is_zero() || (records < 6 && stage.held().bytes < held.bytes));
+                prop_assert_eq!(budget.used() as u64, stage.held().bytes);
+                prop_assert!(out.iter().all(|item| item.context.shares.is_empty()), "nobody waits any more");
+                prop_assert!(ledger.stats().check().is_ok());
+                continue;
+            }
             mood.store(how, std::sync::atomic::Ordering::Relaxed);
             entered += records as u64;
             let (mut receipt, share) = Receipt::new(records as u64);
@@ -120,6 +159,7 @@ proptest! {
             }
             let stats = ledger.stats();
             prop_assert_eq!(stats.stages[0].entered, entered);
+            prop_assert_eq!(budget.used() as u64, stage.held().bytes);
             prop_assert!(stats.check().is_ok(), "{}", stats.check().unwrap_err());
         }
     }
