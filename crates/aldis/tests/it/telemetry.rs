@@ -38,8 +38,13 @@ impl Sender for Told {
             self.batches.lock().unwrap().push(item.batch.clone());
             match item.batch.span(0).name() {
                 "reject" => Outcome::Delivered { rejected: 1 },
-                "fail" => Outcome::Permanent { reason: "told to fail".into() },
-                "retry" => Outcome::Retry { after: None, maybe_delivered: false, reason: "told to".into() },
+                "fail" => Outcome::Permanent { code: "told".into(), reason: "told to fail".into() },
+                "retry" => Outcome::Retry {
+                    after: None,
+                    maybe_delivered: false,
+                    overloaded: false,
+                    reason: "told to".into(),
+                },
                 "hang" => std::future::pending().await,
                 "block" => {
                     let (released, changed) = &*self.released;

@@ -132,6 +132,6 @@ fn what_is_wrong_is_told_by_validate_and_by_every_send() {
         assert_eq!(exporter.name(), format!("wrong {key}"));
         assert_eq!(exporter.config().endpoint, config.endpoint);
         let outcome = block_on(async { exporter.open().send(&Item::new(hundred())).await });
-        assert!(matches!(outcome, Outcome::Permanent { reason } if reason.starts_with(key)), "{key}");
+        assert!(matches!(outcome, Outcome::Permanent { reason, .. } if reason.starts_with(key)), "{key}");
     }
 }
