@@ -4,11 +4,16 @@ use pipeline::Outcome;
 
 use crate::ends::{A_WHILE, Far, Near, answer, block_on, eventually, logs};
 
+/// It leaves when its time is over, when the exporter has nothing to do (where it is eager), or when it is large enough.
 #[test]
 fn a_batch_waits_for_more_until_its_timeout() {
-    for (timeout, leaves) in [("10ms", true), ("1h", false)] {
+    for (settings, leaves) in [
+        ("timeout: 10ms, eager: false", true),
+        ("timeout: 1h, eager: true", true),
+        ("timeout: 1h, eager: false", false),
+    ] {
         let far = Far::taking();
-        let batch = format!("batch: {{timeout: {timeout}, send_batch_size: 2, eager: false}}");
+        let batch = format!("batch: {{send_batch_size: 2, {settings}}}");
         let near = Near::processing(&batch, &far.exporter("otlp", ""));
         block_on(async {
             let first = near.send(logs(1));

@@ -76,13 +76,7 @@ impl Far {
 
     /// A far side that says that it is busy.
     pub(crate) fn busy() -> Far {
-        let reason = "busy".to_owned();
-        Far::answering(Some(Outcome::Retry {
-            after: None,
-            maybe_delivered: false,
-            overloaded: false,
-            reason,
-        }))
+        Far::answering(Some(busy()))
     }
 
     fn answering(answer: Option<Outcome>) -> Far {
@@ -167,6 +161,11 @@ impl Drop for Far {
         }
         self.shards.stop(now + Duration::from_millis(200));
     }
+}
+
+/// What a far side says that may have time later, whenever that is.
+pub(crate) fn busy() -> Outcome {
+    Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason: "busy".to_owned() }
 }
 
 /// A receiver of both protocols on free ports.

@@ -1,8 +1,42 @@
 //! `memory_limiter`: what may be taken up is the limit less the spike limit, whichever of the two units each is given in.
 
-use pipeline::{Outcome, memory_limit::total_memory};
+use std::time::Instant;
 
-use crate::ends::{Far, Near, block_on, large};
+use pipeline::{
+    Outcome,
+    memory_limit::{resident_memory, total_memory},
+};
+
+use crate::ends::{A_WHILE, Far, Near, PATIENCE, block_on, large};
+
+/// MiB of this process that are in memory.
+fn resident_mib() -> u64 {
+    resident_memory().unwrap() >> 20
+}
+
+/// The process as a whole grows over the limit: that is seen at the next look, and not before.
+#[test]
+fn the_process_is_looked_at_in_every_interval() {
+    const GROWTH: usize = 300 << 20;
+    for (interval, seen) in [("10ms", true), ("1h", false)] {
+        let far = Far::taking();
+        let limit = resident_mib() + 150;
+        let limiter =
+            format!("memory_limiter: {{check_interval: {interval}, limit_mib: {limit}, spike_limit_mib: 1}}");
+        let near = Near::processing(&limiter, &far.exporter("otlp", ""));
+        assert_eq!(block_on(near.ask(large(SMALL))), Outcome::DELIVERED, "{interval}");
+        let grown = std::hint::black_box(vec![1_u8; GROWTH]);
+        block_on(async {
+            let end = Instant::now() + if seen { PATIENCE } else { A_WHILE };
+            let mut refused = false;
+            while !refused && Instant::now() < end {
+                refused = near.ask(large(SMALL)).await != Outcome::DELIVERED;
+            }
+            assert_eq!(refused, seen, "{interval}");
+        });
+        drop(std::hint::black_box(grown));
+    }
+}
 
 /// Bytes of a request that is in memory all the time.
 const SMALL: usize = 1 << 18;
@@ -16,6 +50,7 @@ fn what_would_exceed_the_limit_less_the_spike_limit_is_refused() {
     let rows = [
         ("limit_mib: 4096".to_owned(), true),
         ("limit_mib: 4096, spike_limit_mib: 4094".to_owned(), false),
+        ("limit_mib: 4116, spike_limit_mib: 4094".to_owned(), true),
         (format!("limit_percentage: 60, spike_limit_mib: {below}"), true),
         (format!("limit_percentage: 50, spike_limit_mib: {below}"), false),
         (format!("limit_mib: {above}, spike_limit_percentage: 40"), true),

@@ -4,6 +4,7 @@
 mod batching;
 mod choosing;
 mod configs;
+mod editing;
 mod ends;
 mod frames;
 mod limiting;

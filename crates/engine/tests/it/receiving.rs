@@ -7,7 +7,7 @@ use std::{
 };
 
 use aldis_engine::check;
-use otlp::Signal;
+use otlp::{Check, Checker, Depth, Signal};
 use pipeline::Outcome;
 
 use crate::{
@@ -30,6 +30,31 @@ fn post(address: SocketAddr, path: &str, body: &[u8], headers: &str) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the receiver closes the connection");
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn receivers_listen_where_they_are_told_to() {
+    for protocol in ["grpc", "http"] {
+        let receiver = format!("{{protocols: {{{protocol}: {{endpoint: '127.0.0.2:0'}}}}}}");
+        let near = Near::relaying(&receiver, NOP);
+        assert_eq!(near.address(protocol).ip().to_string(), "127.0.0.2");
+        assert_eq!(block_on(near.ask(logs(1))), Outcome::DELIVERED, "{protocol}");
+        assert_eq!(near.engine().addresses().len(), 1, "the other protocol is not spoken");
+    }
+}
+
+/// What is wrong inside of a record shows only where records are read.
+#[test]
+fn framing_is_all_that_is_checked_where_that_is_asked_for() {
+    // ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span: its name is no UTF-8.
+    let request = b"\x0a\x07\x12\x05\x12\x03\x2a\x01\xff";
+    for (check, taken) in [("full", false), ("framing", true)] {
+        let receiver = format!("{{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}, check: {check}}}");
+        let near = Near::relaying(&receiver, NOP);
+        let batch = Checker::new(Signal::Traces, Check::Framing, Depth::Counts).check(request[..].into());
+        let outcome = block_on(near.ask(batch.unwrap()));
+        assert_eq!(outcome == Outcome::DELIVERED, taken, "{check}: {outcome:?}");
+    }
 }
 
 #[test]

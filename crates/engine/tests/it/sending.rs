@@ -10,11 +10,11 @@ use connect::otlp::Protocol;
 use otlp::{Batch, Codec, Signal};
 use pipeline::{
     Outcome, RetrySettings,
-    retry::{Attempt, Verdict},
+    retry::{Attempt, GaveUp, Verdict},
 };
 
 use crate::ends::{
-    A_WHILE, BOTH, Far, Near, answer, block_on, eventually, large, logs, one, record, request,
+    A_WHILE, BOTH, Far, Near, answer, block_on, busy, eventually, large, logs, one, record, request,
 };
 
 const KINDS: [&str; 2] = ["otlp", "otlphttp"];
@@ -255,20 +255,64 @@ fn attempts_follow_the_configured_schedule() {
             [3, 9, 15, 15],
         ),
     ];
-    let busy =
-        Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason: "busy".into() };
     for kind in KINDS {
         for (settings, random, expected) in rows {
             let retry = retry_of(kind, settings);
             let pause = |number| {
                 let attempt = Attempt { number, first_ns: 0, deadline_ns: None };
-                match retry.decide(&busy, attempt, 7, random) {
+                match retry.decide(&busy(), attempt, 7, random) {
                     Verdict::Again(at_ns) => Duration::from_nanos(at_ns - 7).as_secs(),
                     other => panic!("{other:?}"),
                 }
             };
             assert_eq!([1, 2, 3, 4].map(pause), expected, "{kind} {settings}");
         }
+    }
+}
+
+#[test]
+fn attempts_end_when_too_much_time_has_passed_since_the_first() {
+    const SECOND: u64 = 1_000_000_000;
+    let pauses = "initial_interval: 2s, multiplier: 1, randomization_factor: 0";
+    for kind in KINDS {
+        for (most, now_s, again) in
+            [("60s", 58, true), ("60s", 59, false), ("600s", 59, true), ("0s", 6000, true)]
+        {
+            let retry = retry_of(kind, &format!("{pauses}, max_elapsed_time: {most}"));
+            let attempt = Attempt { number: 9, first_ns: 0, deadline_ns: None };
+            let verdict = retry.decide(&busy(), attempt, now_s * SECOND, 0.5);
+            let expected =
+                if again { Verdict::Again((now_s + 2) * SECOND) } else { Verdict::GiveUp(GaveUp::Elapsed) };
+            assert_eq!(verdict, expected, "{kind} {most} {now_s}");
+        }
+    }
+}
+
+/// Without TLS where the URL or the setting says so; what asks for TLS is refused before anything starts.
+#[test]
+fn endpoints_are_reached_without_tls_where_that_is_meant() {
+    let far = Far::taking();
+    let (grpc, http) = (far.address(Protocol::Grpc), far.address(Protocol::Http));
+    let good = [
+        format!("otlp: {{endpoint: '{grpc}', tls: {{insecure: true}}}}"),
+        format!("otlp: {{endpoint: 'http://{grpc}'}}"),
+        format!("otlphttp: {{endpoint: 'http://{http}', tls: {{insecure: true}}}}"),
+        format!("otlphttp: {{endpoint: 'http://{http}'}}"),
+    ];
+    for exporter in good {
+        let before = far.sizes().len();
+        assert_eq!(block_on(Near::relaying(BOTH, &exporter).ask(logs(1))), Outcome::DELIVERED, "{exporter}");
+        block_on(eventually("it arrives", || far.sizes().len() > before));
+    }
+    let bad = [
+        format!("otlp: {{endpoint: '{grpc}'}}"),
+        format!("otlp: {{endpoint: '{grpc}', tls: {{insecure: false}}}}"),
+        format!("otlphttp: {{endpoint: 'https://{http}'}}"),
+        format!("otlphttp: {{endpoint: 'https://{http}', tls: {{insecure: true}}}}"),
+    ];
+    for exporter in bad {
+        let problems = check(&format!("exporters:\n  {exporter}\n"), &|_| None).problems;
+        assert!(problems.iter().any(|problem| problem.message.contains("TLS")), "{exporter}: {problems:?}");
     }
 }
 
