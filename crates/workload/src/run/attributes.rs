@@ -32,10 +32,10 @@ impl Facts {
                     self.own(endpoint, list);
                 }
                 Entry::Message { topic, group, .. } => {
-                    self.messaging("process", topic, list);
+                    messaging("process", topic, list);
                     list.text("messaging.consumer.group.name", group);
                     match ending.messages.len() {
-                        0 | 1 => list.text("messaging.message.id", &self.order_id),
+                        0 | 1 => self.message(list),
                         many => list.int("messaging.batch.message_count", many as i64),
                     }
                 }
@@ -43,8 +43,8 @@ impl Facts {
             Operation::Call(_, to) => call(to, failure, ending, list),
             Operation::Leaf(_, leaf) => leaf_call(leaf, failure, list),
             Operation::Publish(_, topic) => {
-                self.messaging("send", topic, list);
-                list.text("messaging.message.id", &self.order_id);
+                messaging("send", topic, list);
+                self.message(list);
             }
             Operation::Block(..) => {}
         }
@@ -88,17 +88,22 @@ impl Facts {
         }
     }
 
-    fn messaging<'s>(&'s self, operation: &'static str, topic: &'static Topic, list: &mut List<'s>) {
-        list.text("messaging.system", "kafka");
-        list.text("messaging.operation.name", operation);
-        list.text("messaging.operation.type", operation);
-        list.text("messaging.destination.name", topic.name);
+    /// What tells one message from others.
+    fn message<'s>(&'s self, list: &mut List<'s>) {
         let partition = self.number as usize % PARTITIONS.len();
         list.text("messaging.destination.partition.id", PARTITIONS[partition]);
         list.int("messaging.kafka.offset", (self.number / PARTITIONS.len() as u64) as i64);
-        list.text("server.address", KAFKA.address);
-        list.int("server.port", KAFKA.port.into());
+        list.text("messaging.kafka.message.key", &self.order_id);
     }
+}
+
+fn messaging(operation: &'static str, topic: &'static Topic, list: &mut List<'_>) {
+    list.text("messaging.system", "kafka");
+    list.text("messaging.operation.name", operation);
+    list.text("messaging.operation.type", operation);
+    list.text("messaging.destination.name", topic.name);
+    list.text("server.address", KAFKA.address);
+    list.int("server.port", KAFKA.port.into());
 }
 
 fn rpc(
