@@ -19,7 +19,9 @@ Examples:
   aldis sink                         take everything on 4317 and 4318 and count it
   aldis load --duration 10s          send generated logs to 127.0.0.1:4317 as fast as they are answered
   aldis load traces.zst --batch 1000 --codec zstd --rate 50
-                                     replay a file in requests of about 1000 spans, 50 a second";
+                                     replay a file in requests of about 1000 spans, 50 a second
+  aldis load spans.jsonl --protocol http --encoding json --requests 100
+                                     replay OTLP/JSON as it is, a hundred requests";
 
 /// A telemetry engine: OTLP in, a bounded pipeline, OTLP out.
 #[derive(Debug, Parser)]
@@ -81,10 +83,11 @@ pub(crate) struct CheckArgs {
 /// Flags of `aldis load`.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// What to send, over and over: a zstd file of length (u32, big-endian) and request. Without it, generated logs.
+    /// What to send, over and over: OTLP/JSON, one request or a line each, or a sequence of length (u32, big-endian) and
+    /// request; compressed with zstd or gzip or not. Without it, generated logs.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The signal that the file has, where its name does not tell.
+    /// The signal that the file has, where neither its name nor JSON tells; of a JSON file with several, the one to send.
     #[arg(long, value_name = "SIGNAL", value_parser = ["traces", "logs", "metrics", "profiles"])]
     signal: Option<String>,
     /// Where to: host:port or a URL [default: 127.0.0.1:4317, over HTTP 127.0.0.1:4318].
@@ -93,6 +96,9 @@ pub(crate) struct LoadArgs {
     /// The transport.
     #[arg(long, value_enum, default_value_t = ProtocolArg::Grpc)]
     protocol: ProtocolArg,
+    /// What bodies are written in; json needs `--protocol http`.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Proto)]
+    encoding: EncodingArg,
     /// How bodies are compressed, once, before anything is sent.
     #[arg(long, value_enum, default_value_t = CodecArg::None)]
     codec: CodecArg,
@@ -111,9 +117,16 @@ pub(crate) struct LoadArgs {
     /// Requests per second; without it the next is sent when one is answered.
     #[arg(long, value_name = "PER-SECOND", value_parser = positive)]
     rate: Option<f64>,
-    /// For how long.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
-    duration: Duration,
+    /// For how long [default: 10s, with --requests as long as they take].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// End after so many requests.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Option<u64>,
+    /// Write the time of sending into every N-th request, over the time of its first record, so that `aldis sink` tells
+    /// how long requests take to arrive there.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    stamp_every: Option<u64>,
     /// How long one request may take.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
@@ -161,6 +174,12 @@ pub(crate) struct SinkArgs {
 enum ProtocolArg {
     Grpc,
     Http,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EncodingArg {
+    Proto,
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

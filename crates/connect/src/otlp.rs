@@ -10,7 +10,8 @@
 //!
 //! The tables of status codes are those of the OTLP specification 1.10, "OTLP/gRPC Response" and "OTLP/HTTP Response".
 //!
-//! OTLP/JSON is transcoded to wire bytes when it arrives and answered in JSON; nothing sends it.
+//! OTLP/JSON is transcoded to wire bytes when it arrives and answered in JSON; an exporter with [`Encoding::Json`] writes it
+//! when it sends.
 //!
 //! Not here: TLS, authentication.
 
@@ -34,7 +35,7 @@ pub mod sink;
 mod stamp;
 pub mod stats;
 
-pub use exporter::{OtlpConfig, OtlpExporter, Protocol};
+pub use exporter::{Encoding, OtlpConfig, OtlpExporter, Protocol};
 pub use receiver::{BindError, Inlets, Listening, Receiver};
 pub use refusal::{Code, Refusal};
 pub use settings::{GrpcSettings, HttpSettings, Keepalive, ReceiverSettings, SettingsError, WindowSettings};

@@ -1,9 +1,9 @@
 //! `aldis load`.
 
-use std::{io::IsTerminal, path::Path, sync::mpsc, time::Duration};
+use std::{io::IsTerminal, sync::mpsc, time::Duration};
 
 use connect::otlp::{
-    OtlpConfig, Protocol,
+    Encoding, OtlpConfig, Protocol,
     load::{self, Corpus, Load, LoadReport, Pace},
 };
 use otlp::{Codec, Signal};
@@ -57,6 +57,10 @@ fn settings(args: &LoadArgs) -> Load {
     Load {
         target: OtlpConfig {
             protocol: if http { Protocol::Http } else { Protocol::Grpc },
+            encoding: match args.encoding {
+                super::EncodingArg::Proto => Encoding::Proto,
+                super::EncodingArg::Json => Encoding::Json,
+            },
             endpoint,
             compression,
             compression_level: args.level.unwrap_or(defaults.compression_level),
@@ -67,17 +71,28 @@ fn settings(args: &LoadArgs) -> Load {
         connections: args.connections,
         in_flight: args.in_flight,
         pace: args.rate.map_or(Pace::Closed, Pace::Requests),
-        duration: args.duration,
-        ..Load::default()
+        duration: args.duration.unwrap_or(match args.requests {
+            Some(_) => Duration::MAX,
+            None => DURATION,
+        }),
+        requests: args.requests,
+        stamp_every: args.stamp_every.unwrap_or(0),
     }
 }
+
+/// For how long, where neither that nor a number of requests is given.
+const DURATION: Duration = Duration::from_secs(10);
 
 fn corpus(args: &LoadArgs) -> Result<Corpus, String> {
     let Some(file) = &args.file else {
         return Ok(Corpus::logs(GENERATED_REQUESTS, args.batch.unwrap_or(GENERATED_RECORDS)));
     };
-    let told = |error: load::CorpusError| format!("{}: {error}", file.display());
-    let corpus = Corpus::read(signal(args, file)?, file).map_err(told)?;
+    let told = |error: load::CorpusError| match error.place() {
+        Some((line, column)) => format!("{}:{line}:{column}: {error}", file.display()),
+        None => format!("{}: {error}", file.display()),
+    };
+    let named = Signal::ALL.into_iter().find(|signal| args.signal.as_deref() == Some(signal.name()));
+    let corpus = Corpus::read(named, file).map_err(told)?;
     match args.batch {
         Some(records) => corpus.regroup(records as u64).map_err(told),
         None => Ok(corpus),
@@ -88,16 +103,6 @@ fn corpus(args: &LoadArgs) -> Result<Corpus, String> {
 const GENERATED_REQUESTS: usize = 16;
 /// Records in each.
 const GENERATED_RECORDS: usize = 1000;
-
-/// The signal that was named, or that the file's name tells.
-fn signal(args: &LoadArgs, file: &Path) -> Result<Signal, String> {
-    let named = args.signal.as_deref().map(str::to_owned);
-    let name = named.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    let found = Signal::ALL.into_iter().find(|signal| name.contains(signal.name()));
-    found.ok_or_else(|| {
-        format!("`{name}` does not tell the signal; add `--signal traces`, `logs` or `metrics`")
-    })
-}
 
 fn as_text(report: &LoadReport) -> String {
     let refused = report.refused.iter().map(|(code, refused)| {
@@ -150,11 +155,15 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             return Progress { end: None };
         }
-        let (total, endpoint) = (settings.duration.as_secs(), settings.target.endpoint.clone());
+        let endpoint = settings.target.endpoint.clone();
+        let until = match (settings.requests, settings.duration) {
+            (Some(requests), _) => format!(", until {requests} requests are answered"),
+            (None, duration) => format!(" of {} s", duration.as_secs()),
+        };
         let (tell, ended) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             for second in 0.. {
-                eprint!("\rsending to {endpoint}: {second} of {total} s ");
+                eprint!("\rsending to {endpoint}: second {second}{until} ");
                 if ended.recv_timeout(Duration::from_secs(1)) != Err(mpsc::RecvTimeoutError::Timeout) {
                     break;
                 }

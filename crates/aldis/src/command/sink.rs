@@ -89,8 +89,15 @@ fn settings(args: &SinkArgs) -> SinkSettings {
 fn as_text(report: &SinkReport) -> String {
     let rate = if report.seconds > 0.0 { report.records as f64 / report.seconds } else { 0.0 };
     let SinkReport { requests, records, bytes, refused_requests, seconds, .. } = report;
+    let stamps = match report.stamps {
+        0 => String::new(),
+        stamps => format!(
+            "\n{stamps} stamps, sent to here: p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+            report.p50_ms, report.p90_ms, report.p99_ms, report.max_ms
+        ),
+    };
     format!(
-        "{records} records in {requests} requests, {bytes} bytes, {rate:.0} records/s over {seconds:.2} s; {refused_requests} refused"
+        "{records} records in {requests} requests, {bytes} bytes, {rate:.0} records/s over {seconds:.2} s; {refused_requests} refused{stamps}"
     )
 }
 
@@ -101,5 +108,10 @@ fn as_json(report: &SinkReport) -> Value {
         "bytes": report.bytes,
         "refused_requests": report.refused_requests,
         "seconds": report.seconds,
+        "stamps": report.stamps,
+        "p50_ms": report.p50_ms,
+        "p90_ms": report.p90_ms,
+        "p99_ms": report.p99_ms,
+        "max_ms": report.max_ms,
     })
 }

@@ -64,8 +64,16 @@ fn a_file_that_cannot_be_read_is_told() {
     }
     let output = aldis(&["load", "/nowhere/traces.zst"]);
     assert_eq!(output.status.code(), Some(3));
-    let output = aldis(&["load", "/nowhere/unnamed.zst"]);
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("unnamed");
+    // A length, and a request without resources.
+    std::fs::write(&file, [0, 0, 0, 0]).unwrap();
+    let unnamed = file.to_str().unwrap();
+    let output = aldis(&["load", unnamed]);
     assert!(text(&output.stderr).contains("--signal"), "{}", text(&output.stderr));
+    let output =
+        aldis(&["load", unnamed, "--signal", "logs", "--endpoint", "127.0.0.1:1", "--requests", "1"]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod check;
 mod documents;
 mod example;
+mod json;
 mod process;
 mod refusals;
 mod serve;

@@ -1,10 +1,10 @@
 //! Sends batches to an OTLP endpoint.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use otlp::{Batch, Codec, Signal};
+use otlp::{Batch, Codec, Signal, WireError, json};
 use pipeline::{Exporter, Item, Outcome, Sender, exporter::BoxFuture};
 
 pub use super::channel::ClientKeepalive;
@@ -23,8 +23,18 @@ pub enum Protocol {
     /// The Collector's `otlp` exporter.
     #[default]
     Grpc,
-    /// The Collector's `otlphttp` exporter, with binary protobuf.
+    /// The Collector's `otlphttp` exporter.
     Http,
+}
+
+/// What bodies are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// Binary protobuf: batches go out as the bytes they are.
+    #[default]
+    Proto,
+    /// OTLP/JSON, over HTTP only. Every batch is written anew, so nothing leaves compressed as it was received.
+    Json,
 }
 
 /// Settings of an exporter, in the words of the Collector's `otlp` and `otlphttp` exporters. The default sends over gRPC
@@ -45,6 +55,8 @@ pub struct OtlpConfig {
     pub metrics_endpoint: Option<String>,
     /// `profiles_endpoint`, HTTP only.
     pub profiles_endpoint: Option<String>,
+    /// `encoding`, HTTP only.
+    pub encoding: Encoding,
     /// `headers`: sent with every request.
     pub headers: Vec<(String, String)>,
     /// `compression`.
@@ -71,6 +83,7 @@ impl Default for OtlpConfig {
             logs_endpoint: None,
             metrics_endpoint: None,
             profiles_endpoint: None,
+            encoding: Encoding::Proto,
             headers: Vec::new(),
             compression: None,
             compression_level: codec::DEFAULT_LEVEL,
@@ -94,6 +107,13 @@ impl OtlpConfig {
     #[must_use]
     pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// The same with bodies written otherwise.
+    #[must_use]
+    pub fn with_encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
         self
     }
 
@@ -135,6 +155,9 @@ impl OtlpConfig {
         if !levels.contains(&self.compression_level) {
             return wrong("compression_params.level", "must be 1 to 12 for gzip, 1 to 22 for zstd");
         }
+        if (self.protocol, self.encoding) == (Protocol::Grpc, Encoding::Json) {
+            return wrong("encoding", "gRPC carries protobuf only; JSON needs HTTP");
+        }
         let headers = self.header_map()?;
         match self.protocol {
             Protocol::Grpc => {
@@ -145,7 +168,7 @@ impl OtlpConfig {
             }
             Protocol::Http => {
                 let targets = each_signal(|signal| self.target(signal))?;
-                Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout)))
+                Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout, self.encoding)))
             }
         }
     }
@@ -244,6 +267,7 @@ impl Exporter for OtlpExporter {
     fn open(&self) -> Box<dyn Sender> {
         Box::new(OtlpSender {
             channel: self.config.channel(),
+            encoding: self.config.encoding,
             codec: self.config.compression,
             level: self.config.compression_level,
         })
@@ -257,6 +281,7 @@ fn unsendable(error: &dyn std::error::Error) -> Outcome {
 
 struct OtlpSender {
     channel: Result<Channel, SettingsError>,
+    encoding: Encoding,
     codec: Option<Codec>,
     level: i32,
 }
@@ -277,11 +302,47 @@ impl Sender for OtlpSender {
 }
 
 impl OtlpSender {
-    fn payload(&self, batch: &Batch) -> Result<Bytes, codec::CodecError> {
-        let Some(codec) = self.codec else { return Ok(batch.to_wire()) };
-        match batch.compressed(codec) {
-            Some(as_received) => Ok(as_received.clone()),
-            None => codec::compress(codec, self.level, &batch.to_wire()),
+    fn payload(&self, batch: &Batch) -> Result<Bytes, Unwritable> {
+        if let (Encoding::Proto, Some(codec)) = (self.encoding, self.codec)
+            && let Some(as_received) = batch.compressed(codec)
+        {
+            return Ok(as_received.clone());
+        }
+        let body = self.encoding.body(batch).map_err(Unwritable::Malformed)?;
+        match self.codec {
+            None => Ok(body),
+            Some(codec) => codec::compress(codec, self.level, &body).map_err(Unwritable::Codec),
         }
     }
 }
+
+impl Encoding {
+    /// What is sent of a batch, uncompressed.
+    pub(super) fn body(self, batch: &Batch) -> Result<Bytes, WireError> {
+        if self == Encoding::Proto {
+            return Ok(batch.to_wire());
+        }
+        let mut text = Vec::new();
+        json::append(batch, &mut text)?;
+        Ok(text.into())
+    }
+}
+
+/// Why a batch cannot be sent, ever.
+#[derive(Debug)]
+enum Unwritable {
+    /// It was never checked in full, and JSON has no form for malformed bytes.
+    Malformed(WireError),
+    Codec(codec::CodecError),
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unwritable::Malformed(error) => write!(f, "it has no JSON form: {error}"),
+            Unwritable::Codec(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Unwritable {}

@@ -22,7 +22,7 @@ use crate::{
     limits::MAX_DISCARDED_BYTES,
 };
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// What a body is written in; the answer is written in the same.

@@ -18,7 +18,8 @@ use otlp::{Codec, Signal};
 use super::{
     channel::{broken, read},
     endpoint::Endpoint,
-    http::PROTOBUF,
+    exporter::Encoding,
+    http::{JSON, PROTOBUF},
     reply::Reply,
 };
 use crate::{body::RequestBody, codec, limits::MAX_IDLE_CONNECTIONS};
@@ -76,8 +77,17 @@ impl Target {
 }
 
 impl HttpChannel {
-    pub(super) fn new(targets: [Target; 4], mut headers: HeaderMap, timeout: Duration) -> Self {
-        headers.insert(CONTENT_TYPE, PROTOBUF);
+    pub(super) fn new(
+        targets: [Target; 4],
+        mut headers: HeaderMap,
+        timeout: Duration,
+        encoding: Encoding,
+    ) -> Self {
+        let kind = match encoding {
+            Encoding::Proto => PROTOBUF,
+            Encoding::Json => JSON,
+        };
+        headers.insert(CONTENT_TYPE, kind);
         Self { targets, headers, timeout }
     }
 
@@ -99,7 +109,7 @@ impl HttpChannel {
             let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
             let (head, body) = response.into_parts();
             let (body, _) = read(body).await?;
-            Ok(Reply::of_http(head.status, &head.headers, &body, SystemTime::now()))
+            Ok(Reply::of_http(signal, (head.status, &head.headers, &body), SystemTime::now()))
         };
         match tokio::time::timeout(self.timeout, answered).await {
             Ok(Ok(reply)) => {

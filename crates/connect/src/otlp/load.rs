@@ -18,6 +18,7 @@
 //! ```
 
 mod corpus;
+mod payload;
 mod report;
 
 use std::{
@@ -29,17 +30,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use otlp::WireError;
 use pipeline::Outcome;
 use tokio::task::JoinSet;
 
-use self::{corpus::Body, report::Tally};
 pub use self::{
     corpus::{Corpus, CorpusError},
     report::{LoadReport, Refused},
 };
+use self::{payload::Payload, report::Tally};
 use super::{OtlpConfig, SettingsError, channel::Channel, intake::now_ns};
-use crate::codec::{self, CodecError};
+use crate::codec::CodecError;
 
 /// How fast to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +55,7 @@ pub enum Pace {
 /// What to send, how, and for how long.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// Endpoint, protocol, compression, level, headers, timeout.
+    /// Endpoint, protocol, encoding, compression, level, headers, timeout.
     pub target: OtlpConfig,
     /// HTTP/2 connections; over HTTP/1.1 there are `connections * in_flight`.
     pub connections: usize,
@@ -64,7 +65,10 @@ pub struct Load {
     pub pace: Pace,
     /// For how long. What is in flight then is waited for.
     pub duration: Duration,
-    /// Stamp every so many-th request with its time of sending; zero stamps none.
+    /// How many requests, if the duration allows as many; `None` sets no number.
+    pub requests: Option<u64>,
+    /// Write the time of sending into every so many-th request, over the time of its first record, for a
+    /// [`sink`](super::sink) to read; zero stamps none. A stamped request is compressed when it is sent.
     pub stamp_every: u64,
 }
 
@@ -76,6 +80,7 @@ impl Default for Load {
             in_flight: 1,
             pace: Pace::Closed,
             duration: Duration::from_secs(10),
+            requests: None,
             stamp_every: 0,
         }
     }
@@ -88,6 +93,10 @@ pub enum LoadError {
     Settings(SettingsError),
     /// The corpus is empty.
     NothingToSend,
+    /// Stamps are asked for, and no request has a time to write them over.
+    NothingToStamp,
+    /// A request is malformed, which protobuf would show to the far side; JSON has no form for it.
+    Malformed(WireError),
     /// A body could not be compressed.
     Codec(CodecError),
     /// The system refused a runtime.
@@ -99,6 +108,10 @@ impl fmt::Display for LoadError {
         match self {
             LoadError::Settings(error) => error.fmt(f),
             LoadError::NothingToSend => f.write_str("there is no request to send"),
+            LoadError::NothingToStamp => {
+                f.write_str("no request begins with a record that has a time: nothing can be stamped")
+            }
+            LoadError::Malformed(error) => write!(f, "a request has no JSON form: {error}"),
             LoadError::Codec(error) => error.fmt(f),
             LoadError::Io(error) => error.fmt(f),
         }
@@ -136,8 +149,8 @@ struct Generator {
     settings: Load,
     channels: Vec<Channel>,
     corpus: Corpus,
-    /// What is sent for each body of the corpus unless it is stamped.
-    payloads: Vec<Bytes>,
+    /// What is sent for each body of the corpus.
+    payloads: Vec<Payload>,
     next: AtomicU64,
     tally: Tally,
 }
@@ -159,27 +172,31 @@ impl Generator {
             .map(|_| target.channel())
             .collect::<Result<_, _>>()
             .map_err(LoadError::Settings)?;
-        let mut generator = Self {
+        let is_stamped = settings.stamp_every > 0;
+        let payloads = corpus
+            .bodies()
+            .iter()
+            .map(|body| Payload::new(&target, corpus.signal(), body, is_stamped))
+            .collect::<Result<Vec<_>, _>>()?;
+        if is_stamped && !payloads.iter().any(Payload::can_be_stamped) {
+            return Err(LoadError::NothingToStamp);
+        }
+        Ok(Self {
             settings: settings.clone(),
             channels,
             corpus: corpus.clone(),
-            payloads: Vec::new(),
+            payloads,
             next: AtomicU64::new(0),
             tally: Tally::default(),
-        };
-        generator.payloads = generator
-            .corpus
-            .bodies()
-            .iter()
-            .map(|body| generator.packed(&body.bytes))
-            .collect::<Result<_, _>>()
-            .map_err(LoadError::Codec)?;
-        Ok(generator)
+        })
     }
 
     async fn work(self: Arc<Self>, channel: usize, begin: Instant) {
         loop {
             let number = self.next.fetch_add(1, Relaxed);
+            if self.settings.requests.is_some_and(|requests| number >= requests) {
+                return;
+            }
             let due = match self.settings.pace {
                 Pace::Closed => Instant::now(),
                 Pace::Requests(rate) => {
@@ -194,30 +211,19 @@ impl Generator {
                 return;
             }
             let i = (number % self.payloads.len() as u64) as usize;
-            let body = &self.corpus.bodies()[i];
-            let payload = self.stamped(number, body).unwrap_or_else(|| self.payloads[i].clone());
+            let records = self.corpus.bodies()[i].records;
+            let every = self.settings.stamp_every;
+            let is_stamped = every > 0 && number.is_multiple_of(every);
+            let stamped =
+                is_stamped.then(|| self.payloads[i].stamped(&self.settings.target, now_ns())).flatten();
+            let payload = stamped.unwrap_or_else(|| self.payloads[i].sent.clone());
             let codec = self.settings.target.compression;
             let reply = self.channels[channel].send(self.corpus.signal(), payload, codec).await;
-            self.tally.note(&reply, body.records, due.elapsed());
+            self.tally.note(&reply, records, due.elapsed());
             if matches!(reply.outcome, Outcome::Retry { .. }) {
                 // A far side that refuses at once must not turn this thread into a busy loop.
                 tokio::task::yield_now().await;
             }
-        }
-    }
-
-    fn stamped(&self, number: u64, body: &Body) -> Option<Bytes> {
-        let every = self.settings.stamp_every;
-        let at = body.stamp_at.filter(|_| every > 0 && number.is_multiple_of(every))?;
-        let mut copy = body.bytes.to_vec();
-        copy[at..at + size_of::<u64>()].copy_from_slice(&now_ns().to_le_bytes());
-        self.packed(&Bytes::from(copy)).ok()
-    }
-
-    fn packed(&self, bytes: &Bytes) -> Result<Bytes, CodecError> {
-        match self.settings.target.compression {
-            None => Ok(bytes.clone()),
-            Some(codec) => codec::compress(codec, self.settings.target.compression_level, bytes),
         }
     }
 }

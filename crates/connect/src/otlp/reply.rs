@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use otlp::{Signal, json};
 use pipeline::Outcome;
 
 use super::{
@@ -85,14 +86,27 @@ impl Reply {
         Self { code: Cow::Borrowed(name), outcome }
     }
 
-    pub(super) fn of_http(status: StatusCode, headers: &HeaderMap, body: &Bytes, now: SystemTime) -> Self {
+    /// The answer's status, headers and body, protobuf or JSON whichever it says it is.
+    pub(super) fn of_http(
+        signal: Signal,
+        (status, headers, body): (StatusCode, &HeaderMap, &Bytes),
+        now: SystemTime,
+    ) -> Self {
         let code = Cow::Owned(status.as_str().to_owned());
+        let kind = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        let is_json = kind.to_ascii_lowercase().starts_with(b"application/json");
         if status.is_success() {
-            let outcome = Outcome::Delivered { rejected: PartialSuccess::read(body).rejected };
+            // What cannot be read counts as nothing: the status alone decides then.
+            let body = match is_json {
+                true => Cow::Owned(json::response_to_wire(signal, body).unwrap_or_default()),
+                false => Cow::Borrowed(&body[..]),
+            };
+            let outcome = Outcome::Delivered { rejected: PartialSuccess::read(&body).rejected };
             return Self { code, outcome };
         }
-        let text = match headers.get(http::header::CONTENT_TYPE).map(|kind| kind.as_bytes()) {
-            Some(b"application/x-protobuf") => Status::read(body).message,
+        let text = match (kind, is_json.then(|| json::status_to_wire(body))) {
+            (b"application/x-protobuf", _) => Status::read(body).message,
+            (_, Some(Ok(status))) => Status::read(&status).message,
             _ => String::from_utf8_lossy(body).into_owned(),
         };
         let reason = reason(&format!("HTTP {status}"), &text);

@@ -65,18 +65,23 @@ pub struct SinkReport {
     pub requests: u64,
     /// Records of those requests.
     pub records: u64,
-    /// Bytes of those requests as they came over the wire.
+    /// Bytes of those requests as they came over the wire; of JSON, of the protobuf it became.
     pub bytes: u64,
     /// Requests refused on purpose.
     pub refused_requests: u64,
     /// From the first request to the last, in seconds.
     pub seconds: f64,
-    /// How many stamped requests were seen.
+    /// How many stamps of a [load generator](super::load) were seen.
     pub stamps: u64,
-    /// The median time from a stamped request's sending to its arrival here, in milliseconds, to one part in 16.
+    /// The median time from a stamped request's sending to its arrival here, in milliseconds, to one part in 16. Both ends
+    /// must read the same clock.
     pub p50_ms: f64,
-    /// The 99th percentile of the same.
+    /// The 90th percentile of the same.
+    pub p90_ms: f64,
+    /// The 99th percentile.
     pub p99_ms: f64,
+    /// The longest, exactly.
+    pub max_ms: f64,
 }
 
 /// A sink at work.
@@ -100,6 +105,7 @@ struct Counter {
     /// When the next answer may be given, Unix nanoseconds.
     free_ns: AtomicU64,
     latency: Histogram,
+    longest_ns: AtomicU64,
 }
 
 impl Sink {
@@ -121,6 +127,7 @@ impl Sink {
             last_ns: AtomicU64::new(0),
             free_ns: AtomicU64::new(0),
             latency: Histogram::default(),
+            longest_ns: AtomicU64::new(0),
         });
         let inlets = Signal::ALL
             .into_iter()
@@ -176,7 +183,10 @@ impl Inlet for Counter {
         self.bytes.fetch_add(wire_bytes(&item.batch), Relaxed);
         self.first_ns.fetch_min(now_ns, Relaxed);
         self.last_ns.fetch_max(now_ns, Relaxed);
-        stamp::ages(item.batch.signal(), item.batch.raw(), now_ns, |age| self.latency.observe(age));
+        stamp::ages(item.batch.signal(), item.batch.raw(), now_ns, |age_ns| {
+            self.latency.observe(age_ns);
+            self.longest_ns.fetch_max(age_ns, Relaxed);
+        });
         match self.wait(records, now_ns) {
             Some(wait) => {
                 let shares = item.context.shares;
@@ -224,7 +234,9 @@ impl Counter {
             seconds: last.saturating_sub(first) as f64 / 1e9,
             stamps: self.latency.count(),
             p50_ms: self.latency.quantile_ns(0.5) / 1e6,
+            p90_ms: self.latency.quantile_ns(0.9) / 1e6,
             p99_ms: self.latency.quantile_ns(0.99) / 1e6,
+            max_ms: self.longest_ns.load(Relaxed) as f64 / 1e6,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod codecs;
 mod config;
+mod corpus;
 mod hostile;
 mod measure;
 mod round_trip;

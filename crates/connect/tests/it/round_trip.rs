@@ -2,19 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use aldis_connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
+use aldis_connect::otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol};
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
 use pipeline::{Context, Exporter, Item, Outcome};
 
 use crate::side::{Side, block_on, eventually, spans};
 
+/// Every way to say the same.
+const WAYS: [(Protocol, Encoding); 3] =
+    [(Protocol::Grpc, Encoding::Proto), (Protocol::Http, Encoding::Proto), (Protocol::Http, Encoding::Json)];
+
 fn exporter(side: &Side, protocol: Protocol, codec: Option<Codec>) -> OtlpExporter {
+    OtlpExporter::try_new(config(side, protocol, codec)).expect("right")
+}
+
+fn config(side: &Side, protocol: Protocol, codec: Option<Codec>) -> OtlpConfig {
     let endpoint = match protocol {
         Protocol::Grpc => side.grpc().to_string(),
         Protocol::Http => format!("http://{}", side.http()),
     };
     let config = OtlpConfig { compression: codec, ..OtlpConfig::default() };
-    OtlpExporter::try_new(config.with_endpoint(endpoint).with_protocol(protocol)).expect("right")
+    config.with_endpoint(endpoint).with_protocol(protocol)
 }
 
 fn batch(count: usize) -> Batch {
@@ -29,17 +37,18 @@ fn item(batch: Batch) -> Item {
 fn every_protocol_and_codec() {
     let side = Side::start();
     let mut expected = 0;
-    for protocol in [Protocol::Grpc, Protocol::Http] {
+    for (protocol, encoding) in WAYS {
         for codec in [None, Some(Codec::Gzip), Some(Codec::Zstd)] {
-            let exporter = exporter(&side, protocol, codec);
+            let exporter = OtlpExporter::new(config(&side, protocol, codec).with_encoding(encoding));
             let sent = batch(1000);
             let outcome = block_on(async { exporter.open().send(&item(sent.clone())).await });
-            assert_eq!(outcome, Outcome::DELIVERED, "{protocol:?} {codec:?}");
+            assert_eq!(outcome, Outcome::DELIVERED, "{protocol:?} {encoding:?} {codec:?}");
             let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
             assert_eq!(got.raw(), sent.raw());
             assert_eq!(got.len(), 1000);
             for other in [Codec::Gzip, Codec::Zstd] {
-                assert_eq!(got.compressed(other).is_some(), codec == Some(other), "kept as received");
+                let is_kept = codec == Some(other) && encoding == Encoding::Proto;
+                assert_eq!(got.compressed(other).is_some(), is_kept, "kept as received, unless it was JSON");
             }
             expected += 1;
         }
@@ -102,8 +111,9 @@ fn answers_come_back_as_outcomes() {
         ),
         (permanent("400"), permanent("")),
     ];
-    for (protocol, permanent_code) in [(Protocol::Grpc, "INTERNAL"), (Protocol::Http, "500")] {
-        let exporter = exporter(&side, protocol, None);
+    for (protocol, encoding) in WAYS {
+        let permanent_code = if protocol == Protocol::Grpc { "INTERNAL" } else { "500" };
+        let exporter = OtlpExporter::new(config(&side, protocol, None).with_encoding(encoding));
         for (told, expected) in &rows {
             side.memory.answer_with(Some(told.clone()));
             let outcome = block_on(async { exporter.open().send(&item(batch(20))).await });
@@ -123,6 +133,26 @@ fn answers_come_back_as_outcomes() {
             }
         }
     }
+}
+
+/// A batch of which only the frames were checked may say anything inside; JSON cannot.
+#[test]
+fn json_is_written_of_what_can_be_read() {
+    let side = Side::start();
+    let exporter = OtlpExporter::new(config(&side, Protocol::Http, None).with_encoding(Encoding::Json));
+    let framed = |body: &'static [u8]| {
+        Checker::new(Signal::Traces, Check::Framing, Depth::Counts).check(body.into()).expect("whole frames")
+    };
+    // resource_spans { scope_spans { spans { name } } }
+    let sound = framed(&[0x0a, 7, 0x12, 5, 0x12, 3, 0x2a, 1, b'A']);
+    assert_eq!(block_on(async { exporter.open().send(&item(sound)).await }), Outcome::DELIVERED);
+    let broken = framed(&[0x0a, 7, 0x12, 5, 0x12, 3, 0x2a, 1, 0xff]);
+    let outcome = block_on(async { exporter.open().send(&item(broken)).await });
+    let Outcome::Permanent { code, reason } = outcome else { panic!("{outcome:?}") };
+    assert!(code == "unsendable" && reason.contains("no JSON form") && reason.contains("byte 8"), "{reason}");
+
+    let error = OtlpExporter::try_new(OtlpConfig::default().with_encoding(Encoding::Json)).expect_err("gRPC");
+    assert_eq!(error.key, "encoding");
 }
 
 #[test]

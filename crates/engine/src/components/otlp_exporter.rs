@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connect::otlp::{OtlpConfig, Protocol, exporter::ClientKeepalive};
+use connect::otlp::{Encoding, OtlpConfig, Protocol, exporter::ClientKeepalive};
 use otlp::{Codec, Signal};
 
 use super::{Class, Component, Settings, delivery};
@@ -25,7 +25,7 @@ pub const HTTP: Component = Component {
     aliases: &["otlp_http"],
     class: Class::Exporter,
     signals: &Signal::ALL,
-    text: "Sends over OTLP/HTTP with protobuf bodies.",
+    text: "Sends over OTLP/HTTP, protobuf or JSON.",
     settings: HTTP_ROWS,
     read: read_http,
 };
@@ -139,7 +139,12 @@ const HTTP_ROWS: &[Setting] = &[
     HEADERS,
     COMPRESSION,
     COMPRESSION_PARAMS,
-    Setting::new("encoding", Kind::Choice(&["proto"]), "proto", "How bodies are encoded."),
+    Setting::new(
+        "encoding",
+        Kind::Choice(&["proto", "json"]),
+        "proto",
+        "How bodies are written. JSON is written anew for every request, whatever arrived.",
+    ),
     Setting::new("timeout", Kind::Duration, "30s", "How long one attempt may take; 0: as long as it likes."),
     delivery::QUEUE,
     delivery::RETRY,
@@ -221,7 +226,10 @@ fn read_grpc(section: &Section<'_>, _: &[Signal]) -> Settings {
 }
 
 fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
-    section.choice("encoding");
+    let encoding = match section.choice("encoding") {
+        "json" => Encoding::Json,
+        _ => Encoding::Proto,
+    };
     let insecure = section.table_or_empty("tls").bool("insecure");
     let url = |key: &str| {
         let text = section.optional_text(key).filter(|text| !text.is_empty())?;
@@ -239,6 +247,7 @@ fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
         logs_endpoint: url("logs_endpoint"),
         metrics_endpoint: url("metrics_endpoint"),
         profiles_endpoint: url("profiles_endpoint"),
+        encoding,
         insecure,
         ..OtlpConfig::default()
     };

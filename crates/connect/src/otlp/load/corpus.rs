@@ -1,17 +1,16 @@
 //! What a load generator sends.
 
-use std::{fmt, io, io::Read, path::Path};
+use std::{fmt, io, path::Path};
 
 use bytes::{Bytes, BytesMut};
-use otlp::{Check, Checker, Depth, Signal, WireError, wire};
+use otlp::{Check, Checker, Depth, Signal, WireError, json::JsonError, wire};
 
 use super::super::{
     message::{put_bytes_field_even_empty, put_varint},
     stamp,
 };
 
-/// Bytes of an unpacked corpus file: it is held in memory.
-const MAX_FILE_BYTES: u64 = 4 << 30;
+mod file;
 
 /// Why a file is no corpus.
 #[derive(Debug)]
@@ -25,14 +24,73 @@ pub enum CorpusError {
     },
     /// A request is malformed.
     Malformed(WireError),
+    /// A request in JSON is malformed.
+    Json {
+        /// From 1, in the unpacked file, or in the request where that has a number.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// Which request of the file it is, from 1, where each has a frame of its own.
+        request: Option<usize>,
+        /// Whether it is malformed only because it ends there.
+        is_cut_off: bool,
+        /// What is wrong.
+        error: JsonError,
+    },
+    /// Neither content nor name, which this is, tell the signal.
+    NoSignal(String),
+    /// JSON requests of two signals.
+    Mixed(Signal, Signal),
+    /// There is no request (of that signal) in it.
+    Nothing(Option<Signal>),
+}
+
+impl CorpusError {
+    /// Line and column of the fault, where it is in JSON.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        match self {
+            CorpusError::Json { line, column, .. } => Some((*line, *column)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for CorpusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CorpusError::Io(error) => error.fmt(f),
-            CorpusError::CutOff { at } => write!(f, "the file ends inside the request at byte {at}"),
+            CorpusError::CutOff { at } => write!(
+                f,
+                "the file ends inside the request at byte {at}; it was cut off, or is neither JSON nor a sequence of \
+                 lengths (u32, big-endian) and requests"
+            ),
             CorpusError::Malformed(error) => error.fmt(f),
+            CorpusError::Json { request, is_cut_off, error, .. } => {
+                if let Some(number) = request {
+                    write!(f, "in request {number} of the file: ")?;
+                }
+                write!(f, "expected {} in {}; ", error.expected, error.within)?;
+                f.write_str(match is_cut_off {
+                    true => {
+                        "the text ends there: if it was cut off, or is still written, leave its last line out"
+                    }
+                    false => "mend the text there, or take the request out",
+                })
+            }
+            CorpusError::NoSignal(name) => {
+                write!(
+                    f,
+                    "`{name}` does not tell the signal; add `--signal traces`, `logs`, `metrics` or `profiles`"
+                )
+            }
+            CorpusError::Mixed(one, other) => write!(
+                f,
+                "it has requests of {one} and of {other}; add `--signal {one}` or `--signal {other}` to send only those"
+            ),
+            CorpusError::Nothing(Some(signal)) => {
+                write!(f, "there is no request of {signal} in it; leave `--signal` out to send what there is")
+            }
+            CorpusError::Nothing(None) => f.write_str("there is no request in it"),
         }
     }
 }
@@ -56,26 +114,17 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads a zstd file of `u32` big-endian length ‖ request, over and over.
+    /// Reads a file of requests, recognised by its content: OTLP/JSON, one request or any number of them on lines or one
+    /// behind another; or `u32` big-endian length ‖ request over and over, each protobuf or JSON. The file, and each
+    /// request that has a length, may be compressed with zstd or gzip.
+    ///
+    /// JSON tells its signal; protobuf has the one that is named here or by the file's name. From a JSON file of several
+    /// signals the one that is named is taken.
     ///
     /// # Errors
-    /// A file that cannot be read or is not of that form.
-    pub fn read(signal: Signal, file: &Path) -> Result<Self, CorpusError> {
-        let mut plain = Vec::new();
-        let packed = std::fs::File::open(file).map_err(CorpusError::Io)?;
-        let unpacked = zstd::Decoder::new(packed).map_err(CorpusError::Io)?;
-        unpacked.take(MAX_FILE_BYTES).read_to_end(&mut plain).map_err(CorpusError::Io)?;
-        let plain = Bytes::from(plain);
-        let mut requests = Vec::new();
-        let mut rest = &plain[..];
-        while !rest.is_empty() {
-            let at = plain.len() - rest.len();
-            let (length, behind) = rest.split_first_chunk().ok_or(CorpusError::CutOff { at })?;
-            let length = u32::from_be_bytes(*length) as usize;
-            let (request, behind) = behind.split_at_checked(length).ok_or(CorpusError::CutOff { at })?;
-            requests.push(plain.slice_ref(request));
-            rest = behind;
-        }
+    /// A file that cannot be read, is not of that form, or has nothing to send.
+    pub fn read(signal: Option<Signal>, file: &Path) -> Result<Self, CorpusError> {
+        let (signal, requests) = file::requests(signal, file)?;
         Self::of(signal, requests)
     }
 

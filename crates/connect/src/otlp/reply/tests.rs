@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use otlp::Signal;
 use pipeline::Outcome;
 
 use super::{Reply, retry_after};
@@ -94,7 +95,7 @@ fn every_http_status() {
         (504, '?'),
     ] {
         let status = StatusCode::from_u16(status).expect("a status");
-        let reply = Reply::of_http(status, &HeaderMap::new(), &Bytes::new(), UNIX_EPOCH);
+        let reply = Reply::of_http(Signal::Logs, (status, &HeaderMap::new(), &Bytes::new()), UNIX_EPOCH);
         assert_eq!(letter(&reply.outcome), expected, "{status}");
     }
 }
@@ -106,8 +107,48 @@ fn rejected_records_are_counted() {
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let expected = Outcome::Delivered { rejected: 7 };
     assert_eq!(Reply::of_grpc(StatusCode::OK, &trailers, &body).outcome, expected);
-    let reply = Reply::of_http(StatusCode::OK, &HeaderMap::new(), &body.into(), UNIX_EPOCH);
+    let reply = Reply::of_http(Signal::Logs, (StatusCode::OK, &HeaderMap::new(), &body.into()), UNIX_EPOCH);
     assert_eq!(reply.outcome, expected);
+}
+
+/// Each answer in JSON, and what it means; the last ones are no JSON though they say so.
+#[test]
+fn answers_in_json_are_read() {
+    let reply = |signal, status: u16, kind: &'static str, body: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        let status = StatusCode::from_u16(status).expect("a status");
+        Reply::of_http(signal, (status, &headers, &Bytes::from_static(body.as_bytes())), UNIX_EPOCH).outcome
+    };
+    const JSON: &str = "application/json";
+    for (signal, name) in Signal::ALL.into_iter().zip([
+        "rejectedSpans",
+        "rejectedLogRecords",
+        "rejectedDataPoints",
+        "rejectedProfiles",
+    ]) {
+        for rejected in [
+            format!(r#"{{"partialSuccess":{{"{name}":"7","errorMessage":"old"}}}}"#),
+            format!(r#"{{"partialSuccess":{{"{name}":7}}, "unheard": []}}"#),
+        ] {
+            let body: &'static str = rejected.leak();
+            assert_eq!(reply(signal, 200, JSON, body), Outcome::Delivered { rejected: 7 }, "{body}");
+        }
+    }
+    for (kind, body) in [(JSON, "{}"), (JSON, r#"{"partialSuccess":{}}"#), (JSON, ""), (JSON, "<html>")] {
+        assert_eq!(reply(Signal::Traces, 200, kind, body), Outcome::DELIVERED, "{body}");
+    }
+    let status = r#"{"code":3,"message":"no \"such\" thing","details":[{"@type":"x","y":1}]}"#;
+    for (kind, body, expected) in [
+        (JSON, status, "HTTP 400 Bad Request: no \"such\" thing"),
+        ("Application/JSON; charset=utf-8", status, "HTTP 400 Bad Request: no \"such\" thing"),
+        (JSON, "{}", "HTTP 400 Bad Request"),
+        (JSON, "not so", "HTTP 400 Bad Request: not so"),
+        ("text/plain", "{}", "HTTP 400 Bad Request: {}"),
+    ] {
+        let expected = Outcome::Permanent { code: "400".into(), reason: expected.to_owned() };
+        assert_eq!(reply(Signal::Traces, 400, kind, body), expected, "{kind} {body}");
+    }
 }
 
 #[test]
