@@ -19,8 +19,31 @@ pub const MAX_FRAME_BYTES: u32 = 1 << 20;
 /// update.
 pub const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 
-/// Bytes that a peer may send on one connection before we have read any.
+/// Bytes that a peer may send on one connection before we have read any, once it has been seen to need that much.
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Bytes that a peer may send on a new connection before we have read any: what RFC 9113 (section 6.9.2) gives every connection and
+/// what no setting makes smaller.
+pub const FIRST_WINDOW_BYTES: u32 = 65_535;
+
+/// The windows of all connections together are at most this part of the memory budget: one half. A connection beyond
+/// is closed.
+pub const WINDOWS_DIVISOR: usize = 2;
+
+/// Windows are widened as long as all together are at most this part of the memory budget: one quarter. The rest of their half
+/// is for new connections.
+pub const WIDENING_DIVISOR: usize = 4;
+
+/// Bytes that the frames of one connection may fall short of 256 each before they are read: a window counts what frames carry,
+/// not what it costs to keep them. 1 MiB is 4096 frames of next to nothing; more end the connection.
+pub const MAX_SMALL_FRAME_BYTES: usize = 1 << 20;
+
+/// Streams of one connection that its peer began and took back before we looked at them. One more ends the connection
+/// (CVE-2023-44487).
+pub const MAX_UNSEEN_RESETS: usize = 20;
+
+/// Streams of one connection that we reset because of the peer's errors. One more ends the connection.
+pub const MAX_RESET_STREAMS: usize = 1024;
 
 /// Bytes that are taken from a socket at once where less was asked for: half a dozen requests of 20 spans, or one frame
 /// of the size that HTTP/2 has by default.

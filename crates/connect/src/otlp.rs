@@ -22,6 +22,7 @@ mod endpoint;
 pub mod exporter;
 mod grpc;
 mod http;
+mod http2;
 mod http_channel;
 mod intake;
 pub mod load;
@@ -34,6 +35,7 @@ pub mod settings;
 pub mod sink;
 mod stamp;
 pub mod stats;
+mod window;
 
 pub use exporter::{Encoding, OtlpConfig, OtlpExporter, Protocol};
 pub use receiver::{BindError, Inlets, Listening, Receiver};

@@ -13,12 +13,9 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -29,12 +26,13 @@ use super::{
     GrpcSettings, HttpSettings, Keepalive, WindowSettings,
     grpc::{self, GrpcRules},
     http as http_protocol,
+    http2::{self, Http2, Received},
     intake::Desk,
+    window::Window,
 };
 use crate::{
     body::AnswerBody,
     limits::{FIRST_BYTES_TIMEOUT, MAX_CONCURRENT_STREAMS, MAX_HEADER_BYTES},
-    read_ahead::ReadAhead,
 };
 
 /// What the receiver tells its connections.
@@ -102,73 +100,90 @@ pub(super) async fn drive(
     match speaks {
         Speaks::Grpc(settings) if is_http2 => {
             let keepalive = settings.keepalive.clone();
-            let mut builder = http2_builder(&settings.windows, settings.max_concurrent_streams);
-            builder.keep_alive_interval(keepalive.time).keep_alive_timeout(keepalive.timeout);
             let rules = GrpcRules {
                 max: settings.max_recv_msg_size_mib << 20,
                 include_metadata: settings.include_metadata,
             };
-            let in_flight = activity.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (desk, guard) = (desk.clone(), InFlight::new(&in_flight));
+            let (desk_of_each, in_flight) = (desk.clone(), activity.clone());
+            let answer = move |request: Request<Received>| {
+                let (desk, guard) = (desk_of_each.clone(), InFlight::new(&in_flight));
                 async move {
                     let answer = grpc::answer(&desk, rules, request).await;
                     drop(guard);
-                    Ok::<_, Infallible>(answer)
+                    answer
                 }
-            });
-            let connection = pin!(builder.serve_connection(ReadAhead::new(stream), service));
-            last(connection, &keepalive, &activity, phase).await;
+            };
+            let http2 = (&settings.windows, settings.max_concurrent_streams);
+            let pings = Some((keepalive.time, keepalive.timeout));
+            drive_http2(stream, &desk, (http2, pings), answer, (&keepalive, &activity), phase).await;
         }
         // gRPC is HTTP/2; there is no answer that an HTTP/1.1 peer of a gRPC port would expect.
         Speaks::Grpc(_) => {}
-        Speaks::Http(settings) => drive_http(stream, desk, settings, is_http2, &activity, phase).await,
+        Speaks::Http(settings) => {
+            let keepalive = Keepalive { max_connection_idle: settings.idle_timeout, ..Keepalive::default() };
+            let (desk_of_each, rules, in_flight) = (desk.clone(), settings.clone(), activity.clone());
+            if is_http2 {
+                let answer = move |request: Request<Received>| {
+                    answer_http(desk_of_each.clone(), rules.clone(), InFlight::new(&in_flight), request)
+                };
+                let http2 = (&settings.windows, MAX_CONCURRENT_STREAMS);
+                drive_http2(stream, &desk, (http2, None), answer, (&keepalive, &activity), phase).await;
+                return;
+            }
+            let service = service_fn(move |request: Request<Incoming>| {
+                let guard = InFlight::new(&in_flight);
+                let answer = answer_http(desk_of_each.clone(), rules.clone(), guard, request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(settings.read_header_timeout);
+            builder.max_header_size(MAX_HEADER_BYTES as usize);
+            let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            last(connection, &keepalive, &activity, phase).await;
+        }
     }
 }
 
-async fn drive_http(
-    stream: TcpStream,
+async fn answer_http<B>(
     desk: Arc<Desk>,
     settings: Arc<HttpSettings>,
-    is_http2: bool,
-    activity: &Arc<Activity>,
-    phase: watch::Receiver<Phase>,
-) {
-    let keepalive = Keepalive { max_connection_idle: settings.idle_timeout, ..Keepalive::default() };
-    let (windows, header_timeout) = (settings.windows.clone(), settings.read_header_timeout);
-    let in_flight = activity.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, settings, guard) = (desk.clone(), settings.clone(), InFlight::new(&in_flight));
-        async move {
-            let answer: Response<AnswerBody> = http_protocol::answer(&desk, &settings, request).await;
-            drop(guard);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    if is_http2 {
-        let builder = http2_builder(&windows, MAX_CONCURRENT_STREAMS);
-        last(pin!(builder.serve_connection(ReadAhead::new(stream), service)), &keepalive, activity, phase)
-            .await;
-    } else {
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(header_timeout);
-        builder.max_header_size(MAX_HEADER_BYTES as usize);
-        last(pin!(builder.serve_connection(TokioIo::new(stream), service)), &keepalive, activity, phase)
-            .await;
-    }
+    guard: InFlight,
+    request: Request<B>,
+) -> Response<AnswerBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let answer = http_protocol::answer(&desk, &settings, request).await;
+    drop(guard);
+    answer
 }
 
-fn http2_builder(windows: &WindowSettings, streams: u32) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(windows.stream_bytes)
-        .initial_connection_window_size(windows.connection_bytes)
-        .max_frame_size(windows.frame_bytes)
-        .max_concurrent_streams(streams)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .auto_date_header(false);
-    builder
+/// Where there is no memory for the connection's window it is closed: a window that is not paid for could be filled all the same,
+/// and whoever connects tries again.
+async fn drive_http2<S, F>(
+    stream: TcpStream,
+    desk: &Desk,
+    (http2, pings): ((&WindowSettings, u32), Option<(Duration, Duration)>),
+    answer: S,
+    (keepalive, activity): (&Keepalive, &Activity),
+    mut phase: watch::Receiver<Phase>,
+) where
+    S: Fn(Request<Received>) -> F + Unpin,
+    F: Future<Output = Response<AnswerBody>> + Send + 'static,
+{
+    let Some(window) = Window::open(&desk.budget, http2.0.connection_bytes, std::time::Instant::now()) else {
+        desk.stats.connections_refused.fetch_add(1, Relaxed);
+        return;
+    };
+    let opened = tokio::select! {
+        opened = http2::open(stream, http2, window, pings, answer) => opened,
+        // It has had no request yet.
+        _ = phase.changed() => return,
+    };
+    if let Some(connection) = opened {
+        last(pin!(connection), keepalive, activity, phase).await;
+    }
 }
 
 /// Whether the peer opens with the preface of HTTP/2 (RFC 9113, section 3.4); no HTTP/1.1 method begins with `PRI`.
@@ -187,8 +202,8 @@ async fn begins_http2(stream: &TcpStream) -> Option<bool> {
     }
 }
 
-/// hyper's two kinds of connection end gracefully in the same words but without a common trait.
-trait Connection: Future<Output = hyper::Result<()>> {
+/// Both kinds of connection end gracefully.
+trait Connection: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -197,7 +212,7 @@ where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    B: http_body::Body<Data = Bytes> + 'static,
+    B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn finish(self: Pin<&mut Self>) {
@@ -205,17 +220,13 @@ where
     }
 }
 
-impl<I, B, S, E> Connection for http2::Connection<I, S, E>
+impl<S, F> Connection for Http2<S>
 where
-    S: hyper::service::HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    B: http_body::Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+    S: Fn(Request<Received>) -> F + Unpin,
+    F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
     fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+        Http2::finish(self.get_mut());
     }
 }
 

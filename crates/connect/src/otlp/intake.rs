@@ -28,6 +28,8 @@ pub(super) struct Desk {
     pub(super) shards: Shards,
     pub(super) stats: Arc<ReceiverStats>,
     pub(super) body_timeout: Duration,
+    /// What belongs to no signal alone is charged to the budgets of all.
+    pub(super) budget: Budget,
     ports: [Option<Port>; 4],
 }
 
@@ -57,6 +59,9 @@ impl Desk {
         inlets: [Option<Arc<dyn Inlet>>; 4],
         stats: Arc<ReceiverStats>,
     ) -> Self {
+        let budgets = inlets.iter().flatten().map(|inlet| inlet.budget().clone());
+        // Without a way in nothing is ever held.
+        let budget = Budget::of_all(budgets).unwrap_or_else(|| Budget::new(usize::MAX));
         let mut signals = Signal::ALL.into_iter();
         let ports = inlets.map(|inlet| {
             let signal = signals.next()?;
@@ -64,7 +69,7 @@ impl Desk {
             let checker = Mutex::new(Checker::new(signal, check, inlet.depth()));
             Some(Port { signal, inlet, checker })
         });
-        Self { source, shard, shards: shards.clone(), stats, body_timeout, ports }
+        Self { source, shard, shards: shards.clone(), stats, body_timeout, budget, ports }
     }
 
     pub(super) fn port(&self, signal: Signal) -> Option<&Port> {

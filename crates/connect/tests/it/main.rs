@@ -3,8 +3,10 @@
 mod codecs;
 mod config;
 mod corpus;
+mod flood;
 mod hostile;
 mod measure;
 mod round_trip;
 mod rows;
 mod side;
+mod windows;

@@ -287,5 +287,5 @@ pub(crate) fn assert_balanced(side: &Side) {
         );
         assert_eq!(c.records_offered, c.records_admitted + c.records_refused.iter().sum::<u64>(), "{signal}");
     }
-    assert_eq!(side.memory.budget.used(), 0);
+    assert_eq!(side.memory.held(), 0);
 }

@@ -50,6 +50,11 @@ impl Memory {
         })
     }
 
+    /// Bytes charged for requests.
+    pub(crate) fn held(&self) -> usize {
+        self.budget.used() - self.budget.reserved()
+    }
+
     pub(crate) fn answer_with(&self, outcome: Option<Outcome>) {
         *self.answer.lock().expect("unpoisoned") = outcome;
     }

@@ -1,0 +1,227 @@
+//! Peers that use HTTP as it was not meant, frame by frame.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use aldis_connect::{
+    limits::{MAX_HEADER_BYTES, MAX_UNSEEN_RESETS},
+    otlp::{Code, Keepalive},
+};
+use http::HeaderValue;
+use otlp::Signal;
+
+use crate::{
+    rows::assert_balanced,
+    side::{
+        Side, TRACES, ask, block_on, eventually, framed, full, grpc_request, http_request, http1, http2,
+        settings, spans,
+    },
+};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const REFUSED_STREAM: u32 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Kind, flags, stream, payload.
+type Frame = (u8, u8, u32, Vec<u8>);
+
+/// A peer that writes frames as it likes.
+struct Raw(TcpStream);
+
+impl Raw {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a listener");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        let mut raw = Self(stream);
+        raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("written");
+        raw.send(&frame(SETTINGS, 0, 0, &[]));
+        raw
+    }
+
+    /// Writes; whether the other side still takes it is its own business.
+    fn send(&mut self, frames: &[u8]) {
+        let _ = self.0.write_all(frames);
+    }
+
+    /// The next frame; `None` at the end.
+    fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).ok()?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        Some((head[3], head[4], stream, payload))
+    }
+
+    /// The reason with which the connection is ended.
+    fn goaway(&mut self) -> Option<u32> {
+        std::iter::from_fn(|| self.next())
+            .filter(|(kind, ..)| *kind == GOAWAY)
+            .last()
+            .map(|(.., payload)| u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]))
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    out.extend([kind, flags]);
+    out.extend(stream.to_be_bytes());
+    out.extend(payload);
+    out
+}
+
+/// The headers of a gRPC call (RFC 7541: literals without indexing).
+fn headers() -> Vec<u8> {
+    let mut out = vec![0x83, 0x86, 0x01, 1, b'x', 0x04, TRACES.len() as u8];
+    out.extend(TRACES.as_bytes());
+    out.extend([0x0f, 0x10, 16]);
+    out.extend(b"application/grpc");
+    out
+}
+
+#[test]
+fn rapid_resets_end_the_connection() {
+    let side = Side::start();
+    let mut peer = Raw::connect(side.grpc());
+    let mut burst = Vec::new();
+    for i in 0..10 * MAX_UNSEEN_RESETS as u32 {
+        let stream = 2 * i + 1;
+        burst.extend(frame(HEADERS, END_HEADERS, stream, &headers()));
+        burst.extend(frame(RST_STREAM, 0, stream, &8u32.to_be_bytes()));
+    }
+    peer.send(&burst);
+    assert_eq!(peer.goaway(), Some(ENHANCE_YOUR_CALM));
+    block_on(eventually("it is closed", || side.listening().counts().connections_open == 0));
+    let cancelled = side.listening().counts().signal(Signal::Traces).requests_refused(Code::Cancelled);
+    assert!(cancelled <= MAX_UNSEEN_RESETS as u64, "{cancelled} were begun");
+    assert_balanced(&side);
+}
+
+#[test]
+fn a_header_block_without_end_ends_the_connection() {
+    let side = Side::start();
+    let mut peer = Raw::connect(side.grpc());
+    peer.send(&frame(HEADERS, 0, 1, &headers()));
+    // A literal that goes on and on, and pieces that carry nothing.
+    for piece in [&[0u8; 0][..], &[b'a'; 16 << 10]] {
+        for _ in 0..1000 {
+            peer.send(&frame(CONTINUATION, 0, 1, piece));
+        }
+    }
+    // What is not read any more may reset the connection before its reason arrives.
+    assert!(matches!(peer.goaway(), None | Some(1 | ENHANCE_YOUR_CALM)));
+    block_on(eventually("it is closed", || side.listening().counts().connections_open == 0));
+    assert_eq!(side.listening().counts().signal(Signal::Traces).requests_offered, 0);
+}
+
+#[test]
+fn more_streams_than_allowed_are_refused() {
+    let mut settings = settings();
+    settings.grpc.as_mut().expect("grpc").max_concurrent_streams = 4;
+    let side = Side::with(settings, 64 << 20);
+    let mut peer = Raw::connect(side.grpc());
+    // The bound holds from the moment its peer has said that it knows it.
+    while peer.next().expect("settings").0 != SETTINGS {}
+    peer.send(&frame(SETTINGS, ACK, 0, &[]));
+    for i in 0..10 {
+        peer.send(&frame(HEADERS, END_HEADERS, 2 * i + 1, &headers()));
+        peer.send(&frame(DATA, 0, 2 * i + 1, &[0, 0, 0]));
+    }
+    let refused: Vec<u32> = std::iter::from_fn(|| peer.next())
+        .filter(|(kind, ..)| *kind == RST_STREAM)
+        .take(6)
+        .map(|(.., payload)| u32::from_be_bytes([payload[0], payload[1], payload[2], payload[3]]))
+        .collect();
+    assert_eq!(refused, [REFUSED_STREAM; 6]);
+    assert_eq!(side.listening().counts().signal(Signal::Traces).requests_offered, 4);
+    drop(peer);
+    let traces = || side.listening().counts().signal(Signal::Traces).requests_refused(Code::Cancelled);
+    block_on(eventually("what it began is counted", || traces() == 4));
+    assert_balanced(&side);
+}
+
+#[test]
+fn giant_headers_are_refused() {
+    let side = Side::start();
+    let giant = HeaderValue::try_from("a".repeat(MAX_HEADER_BYTES as usize + 1)).expect("ASCII");
+    block_on(async {
+        let mut request = http_request("/v1/traces", full(spans(1)));
+        request.headers_mut().insert("x-giant", giant.clone());
+        assert_eq!(http1(side.http(), request).await.status.as_u16(), 431);
+        let mut sender = http2(side.grpc()).await;
+        let mut request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
+        request.headers_mut().insert("x-giant", giant);
+        match sender.send_request(request).await {
+            Ok(answer) => assert_eq!(answer.status().as_u16(), 431),
+            // A client that knows the limit does not even try.
+            Err(error) => assert!(!error.is_closed(), "{error:?}"),
+        }
+        let mut sender = http2(side.grpc()).await;
+        let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
+        assert_eq!(ask(&mut sender, request).await.grpc_status(), Some(0), "others are served");
+    });
+}
+
+/// Requests behind each other on one connection are answered one by one: no more than one is held.
+#[test]
+fn pipelined_requests_wait_for_each_other() {
+    let side = Side::start();
+    let body = spans(3);
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let one = [head.as_bytes(), &body].concat();
+    side.memory.answer_with(None);
+    let mut stream = TcpStream::connect(side.http()).expect("a listener");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream.write_all(&one.repeat(50)).expect("written");
+    let waiting = || side.memory.waiting.lock().expect("unpoisoned").len();
+    for answered in 0..50 {
+        block_on(eventually("the next one is offered", || waiting() == 1));
+        assert_eq!(side.listening().counts().signal(Signal::Traces).requests_offered, answered + 1);
+        let share = side.memory.waiting.lock().expect("unpoisoned").pop().expect("waits");
+        share.resolve(pipeline::Outcome::DELIVERED);
+    }
+    drop(stream);
+    side.memory.batches.lock().expect("unpoisoned").clear();
+    block_on(eventually("the last is counted", || {
+        side.listening().counts().signal(Signal::Traces).requests_admitted == 50
+    }));
+    assert_balanced(&side);
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_gone_and_one_that_does_stays() {
+    let mut settings = settings();
+    let (time, timeout) = (Duration::from_millis(100), Duration::from_millis(100));
+    settings.grpc.as_mut().expect("grpc").keepalive = Keepalive { time, timeout, ..Keepalive::default() };
+    let side = Side::with(settings, 64 << 20);
+    block_on(async {
+        let mut alive = http2(side.grpc()).await;
+        let mut dead = Raw::connect(side.grpc());
+        // It reads, but says nothing.
+        let seen = std::thread::spawn(move || {
+            std::iter::from_fn(|| dead.next()).map(|(kind, ..)| kind).collect::<Vec<_>>()
+        });
+        eventually("one of them is gone", || side.listening().counts().connections_open == 1).await;
+        assert!(seen.join().expect("no panic").contains(&PING));
+        tokio::time::sleep(5 * (time + timeout)).await;
+        let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
+        assert_eq!(ask(&mut alive, request).await.grpc_status(), Some(0));
+    });
+}
