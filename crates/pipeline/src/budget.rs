@@ -28,7 +28,8 @@ pub struct Budget {
 struct Part {
     limit: usize,
     used: AtomicUsize,
-    /// Of these, what is reserved ([`Budget::try_reserve`]).
+    /// Of these, what is reserved ([`Budget::try_reserve`]): added after it was added to `used` and taken off before, so that
+    /// it is never more than that.
     reserved: AtomicUsize,
     /// Bytes that have to be freed before what was refused would fit.
     wanted: AtomicUsize,
@@ -174,36 +175,50 @@ impl Part {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let after = used.saturating_add(bytes);
-            let is_alone = may_pass_alone && used <= self.reserved.load(Ordering::Relaxed);
-            if after > self.limit && !is_alone {
+            let fits = after <= self.limit;
+            let may_pass = may_pass_alone && used <= self.reserved.load(Ordering::Relaxed);
+            if !fits && !may_pass {
                 return false;
             }
             match self.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return true,
+                Ok(_) if fits => return true,
+                Ok(_) => return self.is_alone(used, bytes),
                 Err(now) => used = now,
             }
         }
+    }
+
+    /// Whether all that was in use `before` too much was taken is reserved, looked at once more: the first look may have
+    /// seen a reservation that was given back until then. While too much is taken nothing is reserved anew. What must not
+    /// pass is given back.
+    fn is_alone(&self, before: usize, bytes: usize) -> bool {
+        let is_alone = before <= self.reserved.load(Ordering::Acquire);
+        if !is_alone {
+            self.used.fetch_sub(bytes, Ordering::AcqRel);
+        }
+        is_alone
     }
 
     fn try_reserve(&self, bytes: usize, divisor: usize) -> bool {
         let within = |reserved: usize| {
             reserved.checked_add(bytes).filter(|reserved| *reserved <= self.limit / divisor.max(1))
         };
-        if self.reserved.fetch_update(Ordering::AcqRel, Ordering::Relaxed, within).is_err() {
+        // A look beforehand, lest what cannot be reserved is taken from others for a moment.
+        if within(self.reserved.load(Ordering::Relaxed)).is_none() || !self.try_take(bytes, false) {
             return false;
         }
-        let is_free = self.try_take(bytes, false);
-        if !is_free {
-            self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        let is_within = self.reserved.fetch_update(Ordering::AcqRel, Ordering::Relaxed, within).is_ok();
+        if !is_within {
+            self.used.fetch_sub(bytes, Ordering::AcqRel);
         }
-        is_free
+        is_within
     }
 
     fn give_back(&self, bytes: usize, is_reserved: bool) {
-        self.used.fetch_sub(bytes, Ordering::AcqRel);
         if is_reserved {
             self.reserved.fetch_sub(bytes, Ordering::AcqRel);
         }
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 

@@ -66,7 +66,7 @@ fn offer(chain: &Chain, now_ns: u64) -> Receipt {
 /// What is offered while the chain closes is passed on or refused, never left in a batcher that nobody empties.
 #[test]
 fn what_is_offered_while_it_closes_is_passed_on_or_refused() {
-    check(4, || {
+    check(3, || {
         let ledger = Ledger::new();
         let (chain, end) = chain(&ledger);
         let running = spawn(chain.clone().run());

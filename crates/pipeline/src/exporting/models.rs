@@ -156,7 +156,8 @@ fn passed() -> Instant {
 }
 
 fn busy() -> Answer {
-    Answer::Say(Outcome::Retry { after: None, maybe_delivered: false, reason: "503".to_owned() })
+    let (maybe_delivered, overloaded) = (false, false);
+    Answer::Say(Outcome::Retry { after: None, maybe_delivered, overloaded, reason: "503".to_owned() })
 }
 
 #[test]

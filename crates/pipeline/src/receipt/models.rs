@@ -6,12 +6,12 @@ use super::*;
 use crate::sync::model::{block_on, check};
 use loom::thread;
 
-fn retry(reason: &str) -> Outcome {
-    Outcome::Retry { after: None, maybe_delivered: false, reason: reason.to_owned() }
+fn retry(maybe_delivered: bool) -> Outcome {
+    Outcome::Retry { after: None, maybe_delivered, overloaded: false, reason: "503".to_owned() }
 }
 
 fn permanent() -> Outcome {
-    Outcome::Permanent { reason: "400".to_owned() }
+    Outcome::Permanent { code: "400".into(), reason: "bad".to_owned() }
 }
 
 /// Rejected records, a failure and a split on three threads while the receipt is awaited: it resolves, once, to the
@@ -25,12 +25,8 @@ fn a_receipt_hears_the_worst_of_all_its_shares() {
             Outcome::Delivered { rejected: 5 },
         ),
         (Outcome::Removed, Outcome::DELIVERED, Outcome::DELIVERED),
-        (
-            Outcome::DELIVERED,
-            retry("503"),
-            Outcome::Retry { after: None, maybe_delivered: true, reason: "503".to_owned() },
-        ),
-        (permanent(), retry("503"), permanent()),
+        (Outcome::DELIVERED, retry(false), retry(true)),
+        (permanent(), retry(false), permanent()),
     ];
     for (one, two, whole) in cases {
         check(3, move || {
@@ -86,8 +82,8 @@ fn a_dropped_share_is_a_failure_and_not_silence() {
 #[test]
 fn a_fan_out_hears_the_best_of_its_branches_once() {
     let cases = [
-        (retry("503"), Outcome::Delivered { rejected: 1 }, Outcome::Delivered { rejected: 1 }),
-        (permanent(), retry("503"), retry("503")),
+        (retry(false), Outcome::Delivered { rejected: 1 }, Outcome::Delivered { rejected: 1 }),
+        (permanent(), retry(false), retry(false)),
     ];
     for (one, two, whole) in cases {
         check(3, move || {

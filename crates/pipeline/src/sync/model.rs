@@ -6,6 +6,7 @@
 //! hide a missing ordering beside them.
 
 mod array_queue;
+pub(crate) mod atomic;
 mod notify;
 pub(crate) mod time;
 pub(crate) mod watch;
@@ -24,10 +25,6 @@ use std::{
 pub(crate) use array_queue::ArrayQueue;
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use notify::Notify;
-
-pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-}
 
 /// Steps of one execution, over all its threads; a model that needs more goes round in circles.
 const STEPS_MAX: usize = 5_000;
