@@ -25,7 +25,7 @@
 
 /// Collecting a program's own telemetry: the pipeline, what goes into it, and where it goes.
 pub mod telemetry {
-    pub use connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
+    pub use connect::otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol};
     pub use otlp::{
         AttributeValue, LogRecord, Span, SpanStatus, TelemetryEvent,
         event::{

@@ -8,8 +8,7 @@
 //! ```
 //! `test` is a file and a function in it that carries a test attribute, or a whole example or script (no `::`). The
 //! file, or a helper beside it in `tests/it`, must name what is promised, outside of comments: its last segment
-//! (`timeout`, `--config`), or a variant with its type. In a name, `{a,b}` stands for either. What is offered and not
-//! shown by a test yet stands under `[[gap]]`, with `kind` and `names`.
+//! (`timeout`, `--config`), or a variant with its type. In a name, `{a,b}` stands for either.
 //!
 //! Names are those that the facade offers ([`facade`]). That no setting, command or flag is missing from the list needs
 //! the engine's own tables: [`missing`], called by the test `surface`.
@@ -38,6 +37,9 @@ pub struct Promise {
 /// It is not TOML of the shape above; the message says where.
 pub fn parse(text: &str) -> Result<Vec<Promise>, String> {
     let table: toml::Table = text.parse().map_err(|e| format!("is not TOML: {e}"))?;
+    if let Some(other) = table.keys().find(|key| *key != "promise") {
+        return Err(format!("`{other}` is not understood: only `[[promise]]` is"));
+    }
     let mut promises = Vec::new();
     let rows = table.get("promise").and_then(toml::Value::as_array);
     for (number, row) in rows.into_iter().flatten().enumerate() {
@@ -56,15 +58,6 @@ pub fn parse(text: &str) -> Result<Vec<Promise>, String> {
         }
     }
     Ok(promises)
-}
-
-/// The names of one kind under `[[gap]]`: offered, and shown by no test yet.
-pub fn gaps(text: &str, kind: &str) -> Vec<String> {
-    let table: toml::Table = text.parse().unwrap_or_default();
-    let rows = table.get("gap").and_then(toml::Value::as_array).into_iter().flatten();
-    let rows = rows.filter(|row| row.get("kind").and_then(toml::Value::as_str) == Some(kind));
-    let names = rows.filter_map(|row| row.get("names").and_then(toml::Value::as_array)).flatten();
-    names.filter_map(toml::Value::as_str).flat_map(alternatives).collect()
 }
 
 /// `a.{b,c}.d` is `a.b.d` and `a.c.d`.
@@ -86,14 +79,6 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         Err(message) => return vec![Finding::new(LIST, message)],
     };
     let mut findings = Vec::new();
-    for kind in KINDS {
-        for name in gaps(text, kind) {
-            if promises.iter().any(|promise| promise.kind == kind && promise.name == name) {
-                findings
-                    .push(Finding::new(LIST, format!("{kind} `{name}` has a test: take it out of the gaps")));
-            }
-        }
-    }
     match facade::offered(tree) {
         Ok(offered) => {
             findings.extend(missing(&promises, "name", &offered));
@@ -273,12 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_spelled_out_and_a_gap_that_is_closed_fails() {
+    fn only_promises_are_understood() {
+        assert!(
+            parse("[[promise]]\nkind = 'flag'\nnames = []\ntest = 'x'\n").is_ok_and(|all| all.is_empty())
+        );
+        assert!(parse("[[gap]]\nkind = 'flag'\n").is_err_and(|error| error.contains("`gap` is not")));
+    }
+
+    #[test]
+    fn alternatives_are_spelled_out() {
         assert_eq!(alternatives("a.{b,c}.{d,e}"), ["a.b.d", "a.b.e", "a.c.d", "a.c.e"]);
-        let row = "kind = \"setting\"\nnames = [\"{x,y}.timeout\"]\n";
-        let list = format!("[[promise]]\ntest = \"{}::it_waits\"\n{row}[[gap]]\n{row}{NAMES}", TEST.0);
-        assert_eq!(gaps(&list, "setting"), ["x.timeout", "y.timeout"]);
-        assert_eq!(check(&Tree::of(&[(LIST, &list), TEST, FACADE, BUILDER, EXAMPLE])).len(), 2);
     }
 
     #[test]

@@ -1,52 +1,11 @@
 //! OTLP/JSON between real processes, and what is written inside telemetry on its way.
 
-use std::{
-    io::{Read, Write},
-    net::TcpListener,
-    thread::JoinHandle,
-};
-
 use serde_json::Value;
 
-use crate::process::{Running, aldis, load, text};
-
-/// An HTTP server for one request, which it hands out: its head in lower case, its body.
-struct Stub {
-    address: String,
-    heard: JoinHandle<(String, Vec<u8>)>,
-}
-
-impl Stub {
-    fn start() -> Stub {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let heard = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut all = Vec::new();
-            let mut piece = [0; 65536];
-            loop {
-                let read = stream.read(&mut piece).unwrap();
-                assert!(read > 0, "a whole request");
-                all.extend_from_slice(&piece[..read]);
-                let Some(end) = all.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-                let head = text(&all[..end]).to_lowercase();
-                let length = head.split("content-length: ").nth(1).unwrap();
-                let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
-                if all.len() == end + 4 + length {
-                    let answer =
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
-                    stream.write_all(answer.as_bytes()).unwrap();
-                    return (head, all.split_off(end + 4));
-                }
-            }
-        });
-        Stub { address, heard }
-    }
-
-    fn heard(self) -> (String, Vec<u8>) {
-        self.heard.join().unwrap()
-    }
-}
+use crate::{
+    process::{Running, aldis, load, text},
+    stub::Stub,
+};
 
 /// A relay of every signal, which exports to `exporter` whatever that is told.
 fn relay(exporter: &str, address: &str, settings: &str) -> Running {

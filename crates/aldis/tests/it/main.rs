@@ -4,9 +4,11 @@
 mod check;
 mod documents;
 mod example;
+mod flags;
 mod json;
 mod process;
 mod refusals;
 mod serve;
 mod shutdown;
+mod stub;
 mod telemetry;
