@@ -1,12 +1,15 @@
 //! A request that has been checked.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
 use crate::bitmap::Bitmap;
 use crate::compact::compact;
 use crate::{Check, Checker, Depth, Index, Signal};
+
+/// The index of every packed batch.
+static EMPTY: LazyLock<Arc<Index>> = LazyLock::new(Arc::default);
 
 /// How bytes are compressed on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +35,9 @@ pub struct Counts {
 ///
 /// Cloning is cheap (reference counts); the first change copies.
 ///
+/// One that waits for nothing but being sent may be [packed](Batch::pack): then only its compressed form is left, and the
+/// numbers.
+///
 /// A batch that was checked in full says everything once: no singular field, message or oneof occurs twice in it,
 /// whatever arrived.
 #[derive(Clone, Debug)]
@@ -44,6 +50,8 @@ pub struct Batch {
     index: Arc<Index>,
     keep: Option<Arc<Bitmap>>,
     compressed: Option<(Codec, Bytes)>,
+    /// Whether `compressed` is all there is.
+    is_packed: bool,
 }
 
 impl Batch {
@@ -56,7 +64,8 @@ impl Batch {
         check: Check,
         depth: Depth,
     ) -> Self {
-        Self { signal, check, depth, counts, bytes, index, keep: None, compressed: None }
+        let (keep, compressed, is_packed) = (None, None, false);
+        Self { signal, check, depth, counts, bytes, index, keep, compressed, is_packed }
     }
 
     /// The kind of records it carries.
@@ -90,9 +99,9 @@ impl Batch {
     }
 
     /// Makes the index at least this deep, by another pass where it is not. A framing-checked batch is not meant to be read
-    /// and stays as it is.
+    /// and stays as it is, and so does a packed one.
     pub fn deepen(&mut self, depth: Depth) {
-        if self.depth >= depth || self.check == Check::Framing {
+        if self.depth >= depth || self.check == Check::Framing || self.is_packed {
             return;
         }
         // What passed once passes again.
@@ -108,20 +117,24 @@ impl Batch {
     }
 
     /// The request's bytes as checked, *including* records that were filtered out since; offsets of the index point here.
+    /// A packed batch has none.
     pub fn raw(&self) -> &Bytes {
         &self.bytes
     }
 
     /// Bytes that it keeps in memory: request, index and compressed copy.
     pub fn memory_bytes(&self) -> usize {
+        let index = if self.is_packed { 0 } else { self.index.memory_bytes() };
         self.bytes.len()
-            + self.index.memory_bytes()
+            + index
             + self.keep.as_ref().map_or(0, |keep| keep.memory_bytes())
             + self.compressed.as_ref().map_or(0, |(_, bytes)| bytes.len())
     }
 
     /// The request to send: without the records that were filtered out, and without resources and scopes they leave empty.
+    /// Whoever may be given a packed batch looks at [`Batch::packed`] before: there it would have to be decompressed.
     pub fn to_wire(&self) -> Bytes {
+        debug_assert!(!self.is_packed, "a packed batch has only its compressed form");
         if self.keep.is_none() { self.bytes.clone() } else { compact(self) }
     }
 
@@ -142,7 +155,11 @@ impl Batch {
     /// next edit, merge, split or `to_wire`.
     ///
     /// `keep` is asked about records that are still in the batch, in wire order. Nothing is allocated unless a record goes.
+    ///
+    /// # Panics
+    /// If it is packed: nobody can look at its records.
     pub fn retain(&mut self, mut keep: impl FnMut(&Batch, usize) -> bool) -> usize {
+        assert!(!self.is_packed, "a packed batch has no records to look at");
         let records = self.counts.records as usize;
         let mut left: Option<Bitmap> = None;
         let mut removed = 0;
@@ -166,6 +183,43 @@ impl Batch {
     /// The request as it was received under this codec, if it still says the same.
     pub fn compressed(&self, codec: Codec) -> Option<&Bytes> {
         self.compressed.as_ref().filter(|(held, _)| *held == codec).map(|(_, bytes)| bytes)
+    }
+
+    /// Forgets everything but the form compressed with this codec, and the numbers: `raw` is empty then, and there is no
+    /// index. `false`, and nothing is done, where there is no such form.
+    ///
+    /// ```
+    /// use aldis_otlp::{Check, Checker, Codec, Depth, Signal};
+    /// use bytes::Bytes;
+    ///
+    /// let request = Bytes::from_static(&[0x0a, 4, 0x12, 2, 0x12, 0]); // one span of which nothing is said
+    /// let mut batch = Checker::new(Signal::Traces, Check::Full, Depth::Records).check(request)?;
+    /// assert!(!batch.pack(Codec::Gzip));
+    /// batch.set_compressed(Codec::Gzip, Bytes::from_static(b"..."));
+    /// assert!(batch.pack(Codec::Gzip));
+    /// assert_eq!((batch.len(), batch.memory_bytes()), (1, 3));
+    /// # Ok::<(), aldis_otlp::WireError>(())
+    /// ```
+    pub fn pack(&mut self, codec: Codec) -> bool {
+        if self.is_packed || self.compressed(codec).is_none() {
+            return self.is_packed && self.compressed(codec).is_some();
+        }
+        if self.keep.is_some() {
+            let mut counting = Checker::new(self.signal, Check::Framing, Depth::Counts);
+            // What was put together of checked parts passes.
+            self.counts = counting.check(self.to_wire()).map_or(self.counts, |left| left.counts);
+        }
+        self.bytes = Bytes::new();
+        self.index = EMPTY.clone();
+        self.depth = Depth::Counts;
+        self.keep = None;
+        self.is_packed = true;
+        true
+    }
+
+    /// The compressed form that is all that a packed batch has.
+    pub fn packed(&self) -> Option<(Codec, &Bytes)> {
+        self.compressed.as_ref().filter(|_| self.is_packed).map(|(codec, bytes)| (*codec, bytes))
     }
 
     /// Remembers the compressed form of exactly this content. Any change forgets it.

@@ -237,6 +237,28 @@ impl Charge {
         taken.bytes = bytes;
     }
 
+    /// Puts one charge of `bytes` in the place of all of these, of what they are charged to: what is left of all they stand
+    /// for. Nothing becomes nothing.
+    pub(crate) fn replace(charges: &mut Vec<Charge>, bytes: usize) {
+        let Some((first, rest)) = charges.split_first_mut() else { return };
+        if rest.is_empty() && Arc::get_mut(&mut first.taken).is_some() {
+            return first.settle(bytes);
+        }
+        let parts = if rest.iter().all(|other| Arc::ptr_eq(&other.taken.parts, &first.taken.parts)) {
+            first.taken.parts.clone()
+        } else {
+            let of = |charge: &Charge| Budget { parts: charge.taken.parts.clone() };
+            let Some(all) = Budget::of_all(charges.iter().map(of)) else { return };
+            all.parts
+        };
+        // In use already, whatever is free.
+        for part in parts.iter() {
+            part.used.fetch_add(bytes, Ordering::AcqRel);
+        }
+        charges.clear();
+        charges.push(Charge { taken: Arc::new(Taken { parts, bytes, is_reserved: false }) });
+    }
+
     /// The bytes it is for.
     pub fn bytes(&self) -> usize {
         self.taken.bytes
@@ -344,6 +366,24 @@ mod tests {
         assert_eq!(budget.used(), 130, "others rely on it");
         drop((charge, clone));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_left_takes_the_place_of_all_charges() {
+        let (one, two) = (Budget::new(100), Budget::new(100));
+        let mut charges = vec![one.try_charge(60).unwrap()];
+        Charge::replace(&mut charges, 7);
+        assert_eq!(one.used(), 7);
+        // Another copy has all of it still.
+        let copy = charges.clone();
+        Charge::replace(&mut charges, 3);
+        assert_eq!(one.used(), 10);
+        charges.extend([two.try_charge(50).unwrap(), one.try_charge(5).unwrap()]);
+        Charge::replace(&mut charges, 4);
+        assert_eq!((one.used(), two.used(), charges.len()), (11, 4, 1), "each stands for both");
+        drop((charges, copy));
+        assert_eq!((one.used(), two.used()), (0, 0));
+        Charge::replace(&mut Vec::new(), 9);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use otlp::{Depth, Signal};
+use otlp::{Codec, Depth, Signal};
 use tokio::task::yield_now;
 
 use crate::{
@@ -351,7 +351,7 @@ impl Work {
         self.counters.left.add(item.batch.len() as u64);
         self.compress(&mut item);
         if let [outlet] = &self.outlets[..] {
-            return outlet.offer(item, self.shard, now_ns);
+            return self.hand(outlet, item, now_ns);
         }
         let no_required = !self.outlets.iter().any(Outlet::is_required);
         let counts = |outlet: &Outlet| no_required || outlet.is_required();
@@ -360,15 +360,16 @@ impl Work {
         }
         for outlet in self.outlets.iter().filter(|outlet| !counts(outlet)) {
             let copy = Item { batch: item.batch.clone(), context: item.context.without_shares() };
-            outlet.offer(copy, self.shard, now_ns);
+            self.hand(outlet, copy, now_ns);
         }
         let required: Vec<&Outlet> = self.outlets.iter().filter(|outlet| counts(outlet)).collect();
         for (copy, outlet) in item.fan_out(required.len()).into_iter().zip(required) {
-            outlet.offer(copy, self.shard, now_ns);
+            self.hand(outlet, copy, now_ns);
         }
     }
 
-    /// Compresses a request once for all outlets, unless it still has the form it arrived in.
+    /// Compresses a request once for all outlets, unless it still has the form it arrived in. What no outlet needs besides
+    /// is dropped here, what only some need by those that do not.
     fn compress(&self, item: &mut Item) {
         let Some(compressor) = &self.compressor else { return };
         let codec = compressor.codec();
@@ -378,11 +379,23 @@ impl Work {
                 item.batch.set_compressed(codec, bytes);
             }
         }
+        if self.outlets.iter().all(|outlet| outlet.takes_packed(codec)) {
+            item.pack(codec);
+        }
     }
 
     /// Whether a batcher holds something that an idle exporter would take.
     fn could_send_now(&self) -> bool {
         self.steps.iter().any(Step::is_eager) && self.free_slots() > 0
+    }
+
+    fn hand(&self, outlet: &Outlet, mut item: Item, now_ns: u64) {
+        if let Some(compressor) = &self.compressor
+            && outlet.takes_packed(compressor.codec())
+        {
+            item.pack(compressor.codec());
+        }
+        outlet.offer(item, self.shard, now_ns);
     }
 
     /// Sends that could begin now: what the busiest exporter has free.
@@ -445,6 +458,10 @@ impl Outlet {
             Outlet::Exporter { queue, .. } => Some(queue),
             Outlet::Inlet(_) => None,
         }
+    }
+
+    fn takes_packed(&self, codec: Codec) -> bool {
+        self.queue().is_some_and(|queue| queue.takes_packed(codec))
     }
 
     fn is_required(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use otlp::Codec;
+
 use crate::{Compressor, Item, Outcome};
 
 /// A boxed future that may move between threads.
@@ -21,6 +23,35 @@ pub trait Exporter: Send + Sync + 'static {
     /// (`with_compression`). A [`Sender`] given an item with that form sends it as it is.
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         None
+    }
+
+    /// In which compressed form, if any, it needs nothing else of a request. What waits for it is then kept in that form
+    /// only: its senders are given [packed](otlp::Batch::pack) batches.
+    fn packing(&self) -> Packing {
+        Packing::Never
+    }
+}
+
+/// What an exporter needs of a request ([`Exporter::packing`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// Its bytes or its records: it is never given a packed batch.
+    #[default]
+    Never,
+    /// The form of this codec, in which it sends by its own settings.
+    Only(Codec),
+    /// Whatever form the pipeline makes; it sends uncompressed what comes uncompressed.
+    Any,
+}
+
+impl Packing {
+    /// Whether it is enough to have what a pipeline has compressed with this codec.
+    pub fn takes(self, codec: Codec) -> bool {
+        match self {
+            Packing::Never => false,
+            Packing::Only(own) => own == codec,
+            Packing::Any => true,
+        }
     }
 }
 

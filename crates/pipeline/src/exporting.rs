@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
+use otlp::Codec;
+
 use crate::{
     Exporter, Health, Ledger, RetrySettings, Shards,
+    exporter::Packing,
     item::Item,
     limits,
     outcome::Outcome,
-    queue::{Bounds, Policy, RefusalReason, Sizer},
+    queue::{Bounds, LeaseQueue, Policy, RefusalReason, Sizer},
     sync::{
         Mutex, MutexGuard, Notify,
         atomic::Ordering,
@@ -117,9 +120,27 @@ impl ExporterQueue {
         self.shared.exporter.name()
     }
 
+    /// Whether its exporter needs nothing but the form compressed with this codec.
+    pub(crate) fn takes_packed(&self, codec: Codec) -> bool {
+        self.shared.packing.takes(codec)
+    }
+
+    /// What it holds, items being sent included.
+    pub fn held(&self) -> crate::queue::Size {
+        let state = self.shared.state();
+        let mut held = state.queue.waiting();
+        held.add(state.queue.leased());
+        held.add(state.blocked_size);
+        held
+    }
+
     /// Puts an item in. `home` is the caller's shard: one of its consumers is preferred, so that the item stays in that
     /// core's caches. What becomes of the item is told to its shares and counted; nothing is returned.
-    pub fn offer(&self, item: Item, home: usize, now_ns: u64) {
+    pub fn offer(&self, mut item: Item, home: usize, now_ns: u64) {
+        if let Packing::Only(codec) = self.shared.packing {
+            // As it was received, say.
+            item.pack(codec);
+        }
         let (size, signal) = (item.size(), item.batch.signal());
         let row = self.shared.counters.row(signal);
         let mut state = self.shared.state();

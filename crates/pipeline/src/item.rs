@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use otlp::{Batch, Check, Signal};
+use otlp::{Batch, Check, Codec, Signal};
 
 use crate::{
     Charge, Outcome, Share,
@@ -61,9 +61,18 @@ impl Item {
         resolve_all(std::mem::take(&mut self.context.shares), Outcome::DELIVERED);
     }
 
-    /// Whether it may be merged with others or split: profiles and framing-checked batches pass whole.
+    /// Keeps only the form compressed with this codec, where there is one, and gives back the memory of the rest.
+    pub(crate) fn pack(&mut self, codec: Codec) {
+        if self.batch.packed().is_none() && self.batch.pack(codec) {
+            Charge::replace(&mut self.context.charges, self.batch.memory_bytes());
+        }
+    }
+
+    /// Whether it may be merged with others or split: profiles, framing-checked and packed batches pass whole.
     pub fn is_divisible(&self) -> bool {
-        self.batch.signal() != Signal::Profiles && self.batch.checked() == Check::Full
+        self.batch.packed().is_none()
+            && self.batch.signal() != Signal::Profiles
+            && self.batch.checked() == Check::Full
     }
 
     /// Items of one signal, tenant and set of headers as one, in order. Empty gives nothing.

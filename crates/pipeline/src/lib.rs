@@ -38,7 +38,7 @@ pub use batcher::{Batcher, BatcherSettings};
 pub use budget::{Budget, Charge};
 pub use chain::{Chain, ChainParts, Outlet, Step};
 pub use compressor::Compressor;
-pub use exporter::{Exporter, NullExporter, Sender};
+pub use exporter::{Exporter, NullExporter, Packing, Sender};
 pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, Undelivered};
 pub use health::Health;
 pub use histogram::Histogram;

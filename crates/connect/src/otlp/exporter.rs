@@ -1,11 +1,14 @@
 //! Sends batches to an OTLP endpoint.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use otlp::{Batch, Codec, Signal, WireError, json};
-use pipeline::{Exporter, Item, Outcome, Sender, exporter::BoxFuture};
+use otlp::{Batch, Check, Checker, Codec, Depth, Signal, WireError, json};
+use pipeline::{
+    Compressor, Exporter, Item, Outcome, Sender,
+    exporter::{BoxFuture, Packing},
+};
 
 pub use super::channel::ClientKeepalive;
 use super::{
@@ -59,7 +62,7 @@ pub struct OtlpConfig {
     pub encoding: Encoding,
     /// `headers`: sent with every request.
     pub headers: Vec<(String, String)>,
-    /// `compression`.
+    /// `compression`. `None` sends uncompressed what the pipeline does not compress (`with_compression`).
     pub compression: Option<Codec>,
     /// `compression_params.level`: gzip 1 to 12, zstd 1 to 22.
     pub compression_level: i32,
@@ -272,6 +275,38 @@ impl Exporter for OtlpExporter {
             level: self.config.compression_level,
         })
     }
+
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        // What pipelines compress is protobuf.
+        if self.config.encoding != Encoding::Proto {
+            return None;
+        }
+        let codec = self.config.compression.unwrap_or(Codec::Gzip);
+        Some(Arc::new(OtlpCompressor { codec, level: self.config.compression_level }))
+    }
+
+    fn packing(&self) -> Packing {
+        match self.config.encoding {
+            Encoding::Proto => self.config.compression.map_or(Packing::Any, Packing::Only),
+            Encoding::Json => Packing::Never,
+        }
+    }
+}
+
+/// Compresses as an exporter is told to, with gzip where it is told nothing.
+struct OtlpCompressor {
+    codec: Codec,
+    level: i32,
+}
+
+impl Compressor for OtlpCompressor {
+    fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    fn compress(&self, request: &[u8]) -> Option<Bytes> {
+        codec::compress(self.codec, self.level, request).ok()
+    }
 }
 
 /// Nothing was sent, and nothing would change if it were tried again.
@@ -294,7 +329,7 @@ impl Sender for OtlpSender {
                 Err(error) => return unsendable(error),
             };
             match self.payload(&item.batch) {
-                Ok(payload) => channel.send(item.batch.signal(), payload, self.codec).await.outcome,
+                Ok((payload, codec)) => channel.send(item.batch.signal(), payload, codec).await.outcome,
                 Err(error) => unsendable(&error),
             }
         })
@@ -302,18 +337,36 @@ impl Sender for OtlpSender {
 }
 
 impl OtlpSender {
-    fn payload(&self, batch: &Batch) -> Result<Bytes, Unwritable> {
-        if let (Encoding::Proto, Some(codec)) = (self.encoding, self.codec)
-            && let Some(as_received) = batch.compressed(codec)
-        {
-            return Ok(as_received.clone());
-        }
-        let body = self.encoding.body(batch).map_err(Unwritable::Malformed)?;
-        match self.codec {
-            None => Ok(body),
-            Some(codec) => codec::compress(codec, self.level, &body).map_err(Unwritable::Codec),
-        }
+    /// What is sent, and how it is compressed.
+    fn payload(&self, batch: &Batch) -> Result<(Bytes, Option<Codec>), Unwritable> {
+        let body = match (batch.packed(), self.codec) {
+            (Some((codec, packed)), own)
+                if self.encoding == Encoding::Proto && own.is_none_or(|own| own == codec) =>
+            {
+                return Ok((packed.clone(), Some(codec)));
+            }
+            // Of somebody who did not ask in which form it is wanted.
+            (Some((codec, packed)), _) => self.encoding.body(&unpack(batch, codec, packed)?),
+            (None, Some(codec)) => match batch.compressed(codec) {
+                Some(as_received) if self.encoding == Encoding::Proto => {
+                    return Ok((as_received.clone(), Some(codec)));
+                }
+                _ => self.encoding.body(batch),
+            },
+            (None, None) => self.encoding.body(batch),
+        };
+        let body = body.map_err(Unwritable::Malformed)?;
+        let Some(codec) = self.codec else { return Ok((body, None)) };
+        Ok((codec::compress(codec, self.level, &body).map_err(Unwritable::Codec)?, Some(codec)))
     }
+}
+
+/// The batch as it was before it was packed.
+fn unpack(batch: &Batch, codec: Codec, packed: &[u8]) -> Result<Batch, Unwritable> {
+    let raw = codec::decompress(codec, packed, otlp::limits::MAX_REQUEST_BYTES, &mut |_| true)
+        .map_err(Unwritable::Codec)?;
+    let mut checker = Checker::new(batch.signal(), Check::Full, Depth::Counts);
+    checker.check(raw).map_err(Unwritable::Malformed)
 }
 
 impl Encoding {

@@ -1,10 +1,14 @@
 //! What goes in at an exporter comes out at a receiver, byte for byte.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use aldis_connect::codec;
 use aldis_connect::otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol};
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
-use pipeline::{Context, Exporter, Item, Outcome};
+use pipeline::{Context, Exporter, Item, Outcome, Packing};
 
 use crate::side::{Side, block_on, eventually, spans};
 
@@ -81,6 +85,55 @@ fn compressed_bytes_leave_as_they_came() {
     assert_eq!(block_on(async { gzip.open().send(&item(received)).await }), Outcome::DELIVERED);
     let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
     assert_eq!((got.raw(), got.compressed(Codec::Zstd)), (&raw, None));
+}
+
+/// What is left of a packed batch is sent as it is, or made into the form that the exporter is set to.
+#[test]
+fn packed_batches_arrive_whole() {
+    let side = Side::start();
+    let raw = spans(50);
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        for packed in [Codec::Gzip, Codec::Zstd] {
+            for own in [None, Some(Codec::Gzip), Some(Codec::Zstd)] {
+                let mut sent = batch(50);
+                sent.set_compressed(packed, codec::compress(packed, 1, &raw).expect("compresses"));
+                assert!(sent.pack(packed));
+                let exporter = exporter(&side, protocol, own);
+                let outcome = block_on(async { exporter.open().send(&item(sent)).await });
+                assert_eq!(outcome, Outcome::DELIVERED);
+                let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+                assert_eq!(got.raw(), &raw);
+                assert!(got.compressed(own.unwrap_or(packed)).is_some(), "{packed:?} by {own:?}");
+            }
+        }
+    }
+    // One that writes JSON asks for none, and is not told apart by a caller that does not ask.
+    let config = OtlpConfig::default().with_protocol(Protocol::Http).with_encoding(Encoding::Json);
+    let json = OtlpExporter::new(config.with_endpoint(format!("http://{}", side.http())));
+    assert!(json.compressor().is_none() && json.packing() == Packing::Never);
+    let mut sent = batch(50);
+    sent.set_compressed(Codec::Zstd, codec::compress(Codec::Zstd, 1, &raw).expect("compresses"));
+    assert!(sent.pack(Codec::Zstd));
+    assert_eq!(block_on(async { json.open().send(&item(sent)).await }), Outcome::DELIVERED);
+    assert_eq!(side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch").len(), 50);
+}
+
+/// `with_compression` compresses for an exporter that is told nothing; one that is told something does as it is told.
+#[test]
+fn a_pipeline_compresses_once_for_its_exporters() {
+    let side = Side::start();
+    for (own, expected) in [(None, Codec::Gzip), (Some(Codec::Zstd), Codec::Zstd)] {
+        let pipeline = pipeline::TelemetryPipeline::builder()
+            .with_compression(true)
+            .with_exporter(Arc::new(exporter(&side, Protocol::Grpc, own)))
+            .build()
+            .expect("built");
+        let span = otlp::Span { name: "GET /cart".into(), ..otlp::Span::default() };
+        block_on(async { pipeline.record_span(span).await }).expect("recorded");
+        assert!(pipeline.shutdown(Duration::from_secs(10)).is_clean());
+        let got = side.memory.batches.lock().expect("unpoisoned").pop().expect("one batch");
+        assert_eq!((got.len(), got.compressed(expected).is_some()), (1, true));
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Acknowledge, BatcherSettings, Exporter, ExporterSettings, Health, MemoryLimitSettings, Receipt, Sender,
-    Shards,
+    Acknowledge, BatcherSettings, Exporter, ExporterSettings, Health, MemoryLimitSettings, Packing, Receipt,
+    Sender, Shards,
     batcher::tests::{batch, names},
     exporter::BoxFuture,
     retry::RetrySettings,
@@ -327,6 +327,115 @@ fn a_chain_may_end_in_another() {
     let second = Chain::new(graph.chain(Vec::new(), vec![graph.outlet(&exporter, true)]), &graph.ledger);
     let first = Chain::new(graph.chain(Vec::new(), vec![Outlet::Inlet(second)]), &graph.ledger);
     assert_eq!(offer(&first, 4), Outcome::DELIVERED);
+}
+
+/// A codec that keeps every second byte, and an exporter that needs no more.
+struct Halves;
+
+impl Compressor for Halves {
+    fn codec(&self) -> otlp::Codec {
+        otlp::Codec::Zstd
+    }
+    fn compress(&self, request: &[u8]) -> Option<bytes::Bytes> {
+        Some(request.iter().step_by(2).copied().collect())
+    }
+}
+
+/// Takes nothing until it may; says what it needs of a request.
+#[derive(Clone)]
+struct Slow {
+    fixed: Fixed,
+    packing: Packing,
+    may: Arc<tokio::sync::Semaphore>,
+}
+
+impl Exporter for Slow {
+    fn name(&self) -> &str {
+        self.fixed.name
+    }
+    fn open(&self) -> Box<dyn Sender> {
+        Box::new(self.clone())
+    }
+    fn packing(&self) -> Packing {
+        self.packing
+    }
+}
+
+impl Sender for Slow {
+    fn send<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            self.may.acquire().await.unwrap().forget();
+            self.fixed.send(item).await
+        })
+    }
+}
+
+/// What an exporter needs besides the compressed form is what its queue holds, and nothing else is charged.
+#[test]
+fn queues_hold_the_compressed_form_only() {
+    use otlp::Codec;
+    let raw = batch(0..40).to_wire();
+    let half = raw.len().div_ceil(2) as u64;
+    let whole = batch(0..40).memory_bytes() as u64;
+    // What it says it needs; whether the pipeline compresses; what its queue then holds of a request received with zstd.
+    let cases = [
+        (Packing::Any, true, half),
+        (Packing::Only(Codec::Zstd), true, half),
+        (Packing::Only(Codec::Zstd), false, half),
+        (Packing::Any, false, whole + half),
+        (Packing::Only(Codec::Gzip), true, whole + half),
+        (Packing::Never, true, whole + half),
+    ];
+    for (packing, compresses, expected) in cases {
+        let graph = Graph::new();
+        let settings = ExporterSettings { acknowledge: Acknowledge::Exported, ..ExporterSettings::default() };
+        let may = Arc::new(tokio::sync::Semaphore::new(0));
+        let one = Slow { fixed: fixed("one", Outcome::DELIVERED), packing, may: may.clone() };
+        let queue = ExporterQueue::start(
+            Arc::new(one.clone()),
+            settings,
+            &graph.shards,
+            &graph.ledger,
+            &graph.health,
+        );
+        let parts = graph.chain(Vec::new(), vec![Outlet::Exporter { queue: queue.clone(), required: true }]);
+        let compressor = compresses.then(|| Arc::new(Halves) as Arc<dyn Compressor>);
+        let chain = Chain::new(ChainParts { compressor, ..parts }, &graph.ledger);
+        let mut receipts = Vec::new();
+        for _ in 0..3 {
+            let (receipt, share) = Receipt::new(40);
+            let mut item = Item::new(batch(0..40));
+            item.batch.set_compressed(Codec::Zstd, Halves.compress(&raw).unwrap());
+            item.context.shares.push(share);
+            let charge = chain.budget().try_charge(whole as usize + half as usize).unwrap();
+            item.context.charges.push(charge);
+            chain.offer(item, clock::now_ns());
+            receipts.push(receipt);
+        }
+        assert_eq!(queue.held(), Size { requests: 3, records: 120, bytes: 3 * expected }, "{packing:?}");
+        assert_eq!(chain.budget().used() as u64, 3 * expected, "{packing:?}");
+        may.add_permits(3);
+        for receipt in receipts {
+            assert_eq!(wait(receipt), Outcome::DELIVERED);
+        }
+        graph.settle();
+        assert_eq!((queue.held(), chain.budget().used()), (Size::default(), 0));
+        let got = one.fixed.got.lock().unwrap();
+        assert!(got.iter().all(|item| item.batch.packed().is_some() == (expected == half)), "{packing:?}");
+        assert!(got.iter().all(|item| item.batch.counts().records == 40));
+        graph.ledger.stats().check().unwrap();
+    }
+}
+
+#[test]
+fn a_filtered_batch_is_packed_without_what_was_filtered() {
+    let mut item = Item::new(batch(0..10));
+    item.batch.retain(|_, i| i % 3 == 0);
+    item.batch.set_compressed(otlp::Codec::Gzip, bytes::Bytes::from_static(b"form"));
+    item.pack(otlp::Codec::Gzip);
+    assert_eq!((item.batch.len(), item.batch.counts().records, item.size().bytes), (4, 4, 4));
+    assert!(!item.is_divisible());
+    assert_eq!(item.batch.clone().packed(), Some((otlp::Codec::Gzip, &b"form"[..].into())));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use otlp::Signal;
 use super::{Acknowledge, ExporterSettings};
 use crate::{
     Exporter, Health, Item, Outcome, Sender,
+    exporter::Packing,
     ledger::{DropCause, ExporterCounters, signal_number},
     queue::{LeaseQueue, MemoryQueue, RefusalReason, Size},
     sync::{
@@ -22,6 +23,8 @@ use crate::{
 /// Everything but the tasks.
 pub(super) struct Shared {
     pub(super) exporter: Arc<dyn Exporter>,
+    /// What the exporter says of it.
+    pub(super) packing: Packing,
     pub(super) settings: ExporterSettings,
     pub(super) counters: Arc<ExporterCounters>,
     pub(super) health: Health,
@@ -109,6 +112,7 @@ impl Shared {
             undelivered: Default::default(),
         };
         Self {
+            packing: exporter.packing(),
             exporter,
             settings,
             counters,
