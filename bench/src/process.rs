@@ -176,12 +176,13 @@ fn one(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
         }
     };
     eprintln!(
-        "  {:<10} {:>8.3} us/record {:>10.0} records/s  peak {:>6.1} MiB  p99 {:>7.2} ms  refused {}",
+        "  {:<10} {:>8.3} us/record {:>10.0} records/s  peak {:>6.1} MiB  p99 {:>7.2} ms, to the sink {:>6.2} ms  refused {}",
         sample.system,
         sample.cpu_us,
         sample.per_second,
         sample.rss_peak as f64 / (1024.0 * 1024.0),
         sample.report.p99_ms,
+        sample.sink_p99_ms,
         sample.report.refused,
     );
     Ok(sample)

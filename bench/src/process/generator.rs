@@ -37,6 +37,8 @@ pub(crate) struct Sunk {
     pub(crate) bytes: u64,
     /// From the first request to the last.
     pub(crate) seconds: f64,
+    /// From the sending of a stamped request to its arrival here; zero where none was stamped.
+    pub(crate) p99_ms: f64,
 }
 
 /// A sink that listens.
@@ -74,6 +76,7 @@ impl Sink {
             records: number(&report, "records")? as u64,
             bytes: number(&report, "bytes")? as u64,
             seconds: number(&report, "seconds")?,
+            p99_ms: report["p99_ms"].as_f64().unwrap_or_default(),
         })
     }
 }
@@ -100,7 +103,8 @@ pub(crate) fn load(
     ]);
     command.args(["--duration", &format!("{}s", length.as_secs_f64())]);
     if let Pace::Requests(per_second) = pace {
-        command.args(["--rate", &per_second.to_string()]);
+        // An open loop is run for its latencies.
+        command.args(["--rate", &per_second.to_string(), "--stamp-every", "4"]);
     }
     let report = json(&Running::start(&mut command, "aldis load")?.finished()?)?;
     Ok(Report {

@@ -65,7 +65,7 @@ pub(crate) enum Kind {
     Shards { goal_ratio: f64 },
     /// Memory and CPU of a system that nothing is sent to.
     Idle { goal_mib: f64 },
-    /// Latency from a request's start to its answer, at half of the rate that the system can take.
+    /// Latency from a request's sending to the sink, at half of the rate that the system can take.
     Latency { goal_p99_ms: f64 },
     /// A fixed rate: CPU of all of the machine's cores, peak memory, latency.
     Rate { records_per_second: u64 },

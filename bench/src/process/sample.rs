@@ -40,6 +40,8 @@ pub(crate) struct Sample {
     /// Records that the sink got per second, and bytes per record there.
     pub(crate) sink_per_second: f64,
     pub(crate) sink_bytes_per_record: f64,
+    /// The 99th percentile of the time from sending to the sink.
+    pub(crate) sink_p99_ms: f64,
 }
 
 impl Sample {
@@ -58,6 +60,7 @@ impl Sample {
             "p99_ms": self.report.p99_ms,
             "sink_records_per_second": self.sink_per_second,
             "sink_bytes_per_record": self.sink_bytes_per_record,
+            "sink_p99_ms": self.sink_p99_ms,
         })
     }
 }
@@ -109,6 +112,7 @@ pub(crate) fn run(bench: &Bench, row: &Row, which: Which, pace: Pace) -> Result<
         rss: after.rss,
         sink_per_second: sunk.records as f64 / sunk.seconds.max(f64::MIN_POSITIVE),
         sink_bytes_per_record: sunk.bytes as f64 / sunk.records.max(1) as f64,
+        sink_p99_ms: sunk.p99_ms,
         report,
     })
 }

@@ -71,7 +71,7 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
             bounded(blank, ours?, theirs, "MiB", goal_mib)
         }
         Kind::Latency { goal_p99_ms } => {
-            let (ours, theirs) = both(runs, |sample| sample.report.p99_ms);
+            let (ours, theirs) = both(runs, |sample| sample.sink_p99_ms);
             bounded(blank, ours?, theirs, "ms", goal_p99_ms)
         }
         Kind::Rate { .. } => rate(blank, runs),
@@ -117,7 +117,7 @@ fn shards(blank: Line, runs: &Runs, goal: f64) -> Option<Line> {
 fn rate(blank: Line, runs: &Runs) -> Option<Line> {
     let (ours, theirs) = both(runs, |sample| sample.machine_percent);
     let (memory, _) = both(runs, |sample| sample.rss_peak as f64 / MIB);
-    let (p99, _) = both(runs, |sample| sample.report.p99_ms);
+    let (p99, _) = both(runs, |sample| sample.sink_p99_ms);
     let (memory, p99, ours) = (memory?, p99?, ours?);
     Some(Line {
         ratio: format!("{:.0} MiB, {:.1} ms", memory.median, p99.median),
