@@ -1,6 +1,7 @@
 //! Measurements. `bench check` measures what it costs to check a request; `bench edit` to change one and to build one;
 //! `bench expr` what a condition costs beside the `cel` crate; `bench record` what it costs to record a span in one's own
-//! process; `bench rate` what that takes at a fixed rate; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
+//! process; `bench rate` what that takes at a fixed rate; `bench workload` what it costs to make the telemetry of the
+//! modelled shop; `bench process` measures whole processes, side by side with the OpenTelemetry Collector.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
@@ -10,6 +11,7 @@ mod expressions;
 mod process;
 mod rate;
 mod record;
+mod shop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +29,14 @@ fn main() -> ExitCode {
         Some("process") => process::command(&args[1..]),
         Some("rate") => rate::command(&args[1..]),
         Some("record") => record::command(&args[1..]),
-        _ => Err(format!("say what to measure\n{}\n{}\n{}", process::HELP, record::HELP, rate::HELP)),
+        Some("workload") => shop::command(&args[1..]),
+        _ => Err(format!(
+            "say what to measure\n{}\n{}\n{}\n{}",
+            process::HELP,
+            record::HELP,
+            rate::HELP,
+            shop::HELP
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

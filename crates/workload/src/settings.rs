@@ -150,6 +150,22 @@ impl Settings {
         SERVICES.iter().map(|service| service.name)
     }
 
+    /// What is going wrong at this time.
+    ///
+    /// ```
+    /// use aldis_workload::Settings;
+    ///
+    /// let settings = Settings::default();
+    /// let at = |seconds: u64| settings.incidents_at(settings.start_ns + seconds * 1_000_000_000);
+    /// assert_eq!(at(10).count(), 0);
+    /// let told: Vec<String> = at(50).map(|incident| incident.to_string()).collect();
+    /// assert_eq!(told, ["payment fails for 45.0 % of its requests"]);
+    /// ```
+    pub fn incidents_at(&self, at_ns: u64) -> impl Iterator<Item = &Incident> {
+        let since = at_ns.checked_sub(self.start_ns);
+        self.incidents.iter().filter(move |incident| since.is_some_and(|since| incident.is_on(since)))
+    }
+
     /// Whether there can be such a workload.
     ///
     /// # Errors
@@ -170,6 +186,20 @@ impl Settings {
         within("truths_max", self.truths_max, 0, 1 << 24)?;
         within("incidents", self.incidents.len(), 0, INCIDENTS_MAX)?;
         self.incidents.iter().try_for_each(Incident::check)
+    }
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = &self.service;
+        match self.fault {
+            Fault::Slow { factor } => write!(f, "{service} takes {factor} times as long"),
+            Fault::Failing { per_million } => {
+                let percent = f64::from(per_million) / 1e4;
+                write!(f, "{service} fails for {percent:.1} % of its requests")
+            }
+            Fault::ColdCache => write!(f, "the cache of {service} is cold"),
+        }
     }
 }
 

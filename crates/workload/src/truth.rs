@@ -79,7 +79,10 @@ impl SpanTruth {
 }
 
 impl TraceTruth {
-    /// Where it began. There always is one.
+    /// Where it began.
+    ///
+    /// # Panics
+    /// If there are no spans. No workload yields such a trace.
     pub fn root(&self) -> &SpanTruth {
         &self.spans[0]
     }

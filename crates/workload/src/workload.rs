@@ -72,6 +72,8 @@ enum What {
     Flight,
     /// A trace begins.
     Arrival,
+    /// This instance has started.
+    Start,
     /// The consumer of many looks for messages.
     Poll,
     /// This instance exports its metrics.
@@ -113,6 +115,11 @@ impl Workload {
             world,
         };
         workload.schedule_arrival(start_ns);
+        if workload.world.settings.logs {
+            for instance in 0..workload.logs.len() as u32 {
+                workload.due.push(Reverse((start_ns, What::Start, instance, 0)));
+            }
+        }
         workload.due.push(Reverse((start_ns + POLL_INTERVAL_NS, What::Poll, 0, 0)));
         if workload.world.settings.metrics {
             let interval = workload.world.settings.metric_interval_ns;
@@ -141,7 +148,8 @@ impl Workload {
     /// Lets everything happen that is due until then (inclusive), and appends what is exported to `out`, in the order of time.
     ///
     /// In how many steps time is advanced makes no difference. A time that has already passed does nothing. Memory: what is in
-    /// flight, and what is appended to `out`, so take steps that are short.
+    /// flight, and what is appended to `out`, so take steps that are short. Of itself it never ends: a time without end is never
+    /// reached.
     pub fn advance(&mut self, until_ns: u64, out: &mut Vec<Request>) {
         while let Some(&Reverse((at, what, first, second))) = self.due.peek() {
             if at > until_ns || self.closing {
@@ -203,6 +211,7 @@ impl Workload {
         match what {
             What::Flight => self.fly(first, until_ns, out),
             What::Arrival => self.arrive(at),
+            What::Start => self.start(first as usize, out),
             What::Poll => {
                 self.poll(at);
                 self.due.push(Reverse((at + POLL_INTERVAL_NS, What::Poll, 0, 0)));
@@ -319,7 +328,7 @@ impl Workload {
 
     /// One thing less of a trace is outstanding: a record, or its flight.
     fn settle(&mut self, slot: u32) {
-        let flight = &mut self.flights[slot as usize];
+        let Some(flight) = self.flights.get_mut(slot as usize) else { return };
         flight.outstanding -= 1;
         if flight.outstanding > 0 {
             return;

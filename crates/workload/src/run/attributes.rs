@@ -34,9 +34,11 @@ impl Facts {
                 Entry::Message { topic, group, .. } => {
                     messaging("process", topic, list);
                     list.text("messaging.consumer.group.name", group);
-                    match ending.messages.len() {
-                        0 | 1 => self.message(list),
-                        many => list.int("messaging.batch.message_count", many as i64),
+                    // Whoever takes many at once begins a trace, even if there happens to be only one.
+                    if open.parent.is_zero() {
+                        list.int("messaging.batch.message_count", ending.messages.len() as i64);
+                    } else {
+                        self.message(list);
                     }
                 }
             },

@@ -77,7 +77,7 @@ impl Run<'_> {
             event.attributes = exception.as_slice();
         }
         let links: Vec<LinkParts<'_>> = ending.messages.iter().map(link).collect();
-        let remote = if open.remote && open.parent != otlp::SpanId::default() { IS_REMOTE } else { 0 };
+        let remote = if open.remote && !open.parent.is_zero() { IS_REMOTE } else { 0 };
         SpanParts {
             trace_id: self.flight.trace_id,
             span_id: open.id,

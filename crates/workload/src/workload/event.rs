@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use otlp::Signal;
-use otlp::compose::ExemplarParts;
+use otlp::compose::{ExemplarParts, LogParts, Value};
 
 use super::{Request, What, Workload};
 use crate::flight::{Event, Record};
@@ -12,6 +12,9 @@ use crate::meter::Observation;
 use crate::model::{Library, Operation};
 use crate::run::Message;
 use crate::truth::{EdgeKind, SpanKind};
+
+/// The slot of records that belong to no trace: there is no such flight.
+const NO_TRACE: u32 = u32::MAX;
 
 impl Workload {
     pub(super) fn record(&mut self, slot: u32, record: &Record, out: &mut Vec<Request>) {
@@ -90,12 +93,37 @@ impl Workload {
         };
         let flight = &self.flights[slot as usize];
         outbox.push(library, &flight.bytes[bytes.0 as usize..bytes.1 as usize], slot);
-        let len = outbox.len();
-        if len >= self.world.settings.batch_records_max {
+        self.batch(signal, what, instance, out);
+    }
+
+    /// Lets a batch that has grown leave, or sets the time when it will.
+    fn batch(&mut self, signal: Signal, what: What, instance: usize, out: &mut Vec<Request>) {
+        let outbox = if signal == Signal::Logs { &self.logs[instance] } else { &self.spans[instance] };
+        if outbox.len() >= self.world.settings.batch_records_max {
             self.flush(signal, instance, out);
-        } else if len == 1 {
+        } else if outbox.len() == 1 {
             let at = self.now_ns + self.world.settings.batch_delay_ns;
             self.due.push(Reverse((at, what, instance as u32, outbox.epoch)));
         }
+    }
+
+    /// An instance says that it has started: a log record of no trace.
+    pub(super) fn start(&mut self, instance: usize, out: &mut Vec<Request>) {
+        let of = &self.world.fleet.instances[instance];
+        let time_ns = of.clock(self.now_ns);
+        let body = format!("{} {} started", of.service().name, of.service().version);
+        let mut record = Vec::new();
+        LogParts {
+            time_ns,
+            observed_ns: time_ns,
+            severity_number: 9,
+            severity_text: "INFO",
+            body: Some(Value::Text(&body)),
+            ..LogParts::default()
+        }
+        .put(&mut record);
+        self.ledger.log(of.service);
+        self.logs[instance].push(Library::Own, &record, NO_TRACE);
+        self.batch(Signal::Logs, What::FlushLogs, instance, out);
     }
 }

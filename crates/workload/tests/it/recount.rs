@@ -18,14 +18,17 @@ fn check(ran: &Ran) {
     signals_add_up(ran, &spans, logs.len());
     operations_add_up(ran, &spans);
     trees_are_exported(ran, &spans);
-    for log in &logs {
+    let (of_traces, of_none): (Vec<_>, Vec<_>) = logs.iter().partition(|log| !log.record.trace_id.is_empty());
+    let instances = usize::from(ran.settings.instances_per_service) * ran.totals.services.len();
+    assert_eq!(of_none.len(), if ran.settings.logs { instances } else { 0 });
+    for log in &of_traces {
         let correlated = ran.traces.iter().any(|trace| {
             trace.trace_id.0[..] == log.record.trace_id[..]
                 && trace.spans.iter().any(|span| span.span_id.0[..] == log.record.span_id[..])
         });
         assert!(correlated || ran.totals.traces.forgotten > 0);
     }
-    assert_eq!(ran.traces.iter().map(|trace| u64::from(trace.logs)).sum::<u64>(), logs.len() as u64);
+    assert_eq!(ran.traces.iter().map(|trace| u64::from(trace.logs)).sum::<u64>(), of_traces.len() as u64);
 }
 
 /// Every request passes the full check, in the order of time, and has as many records as it says.

@@ -130,6 +130,30 @@ fn everything_that_can_happen_happens() {
     assert!(services.into_iter().eq(Settings::services().collect::<BTreeSet<_>>()));
 }
 
+/// Between a failed try and the next lies a pause, each about twice as long as the one before.
+#[test]
+fn tries_are_spaced() {
+    let settings = incident("payment", Fault::Failing { per_million: 900_000 });
+    let ran = run(settings, 12_000);
+    let mut pauses = [Vec::new(), Vec::new()];
+    for trace in &ran.traces {
+        let charges = |span: &&aldis_workload::SpanTruth| {
+            span.kind == SpanKind::Client && span.name.ends_with("/Charge")
+        };
+        let tries: Vec<_> = trace.spans.iter().filter(charges).collect();
+        assert!(tries.len() <= 3);
+        for (i, pair) in tries.windows(2).enumerate() {
+            assert_eq!(pair[0].status, SpanStatus::Error);
+            pauses[i].push(pair[1].start_ns - pair[0].end_ns);
+        }
+    }
+    for (pauses, least_ms) in pauses.iter().zip([15, 30]) {
+        assert!(pauses.len() > 5);
+        let within = least_ms * 1_000_000..=least_ms * 5_000_000;
+        assert!(pauses.iter().all(|pause| within.contains(pause)), "{pauses:?}");
+    }
+}
+
 /// A trace's spans come in several requests, and a request holds spans of several traces.
 #[test]
 fn traces_are_spread_and_interleaved() {
