@@ -21,8 +21,8 @@ pub const METRIC_INTERVAL_NS_MIN: u64 = 1_000_000;
 /// Incidents at most.
 pub const INCIDENTS_MAX: usize = 64;
 
-/// Messages that wait for the consumer that takes many at once, and links of one of its spans. Where there are more, the
-/// oldest are not linked to; the truth counts them.
+/// Messages that wait for the consumer that takes many at once, and links of one of its spans. It takes them when there are so
+/// many; while too many traces are in flight for that, the oldest are not linked to, and the truth counts them.
 pub const BACKLOG_MESSAGES_MAX: usize = 128;
 
 /// Traces in flight that are kept free for the consumer that takes many messages at once.

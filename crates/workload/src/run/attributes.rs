@@ -92,9 +92,9 @@ impl Facts {
 
     /// What tells one message from others.
     fn message<'s>(&'s self, list: &mut List<'s>) {
-        let partition = self.number as usize % PARTITIONS.len();
-        list.text("messaging.destination.partition.id", PARTITIONS[partition]);
-        list.int("messaging.kafka.offset", (self.number / PARTITIONS.len() as u64) as i64);
+        let partitions = PARTITIONS.len() as u64;
+        list.text("messaging.destination.partition.id", PARTITIONS[(self.number % partitions) as usize]);
+        list.int("messaging.kafka.offset", (self.number / partitions) as i64);
         list.text("messaging.kafka.message.key", &self.order_id);
     }
 }

@@ -36,7 +36,8 @@ pub struct TraceTotals {
     pub complete: u64,
     /// Of these, the truth about them has been forgotten because nobody drained it.
     pub forgotten: u64,
-    /// Messages that the consumer of many has left out, since there were more than it can link to.
+    /// Messages that the consumer of many has left out, since there were more than it can link to
+    /// ([`crate::limits::BACKLOG_MESSAGES_MAX`]) and too many traces in flight to begin another.
     pub messages_skipped: u64,
 }
 

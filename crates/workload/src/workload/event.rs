@@ -28,13 +28,22 @@ impl Workload {
                 self.enqueue(slot, instance, bytes, library, is_log, out);
             }
             Event::Deliver { span, sender } => {
-                if self.backlog.len() == BACKLOG_MESSAGES_MAX {
-                    self.backlog.pop_front();
-                    self.ledger.traces.messages_skipped += 1;
-                }
                 let trace_id = self.flights[slot as usize].trace_id;
-                self.backlog.push_back(Message { trace_id, span_id: span, sender });
+                self.deliver(Message { trace_id, span_id: span, sender });
             }
+        }
+    }
+
+    /// A message comes to the consumer of many. It takes them all once there are as many as it can link to; if it cannot, the oldest
+    /// is left out.
+    fn deliver(&mut self, message: Message) {
+        if self.backlog.len() == BACKLOG_MESSAGES_MAX {
+            self.backlog.pop_front();
+            self.ledger.traces.messages_skipped += 1;
+        }
+        self.backlog.push_back(message);
+        if self.backlog.len() == BACKLOG_MESSAGES_MAX {
+            self.poll(self.now_ns);
         }
     }
 

@@ -13,6 +13,7 @@ use super::decoded::{Placed, Ran, SECOND, logs, metrics, quiet, run, spans};
 /// Everything that can be counted, counted.
 fn check(ran: &Ran) {
     requests_are_whole(ran);
+    messages_are_linked_to(ran);
     let spans = spans(&ran.requests);
     let logs = logs(&ran.requests);
     signals_add_up(ran, &spans, logs.len());
@@ -29,6 +30,15 @@ fn check(ran: &Ran) {
         assert!(correlated || ran.totals.traces.forgotten > 0);
     }
     assert_eq!(ran.traces.iter().map(|trace| u64::from(trace.logs)).sum::<u64>(), of_traces.len() as u64);
+}
+
+/// Every message that was sent is linked to once, or left out and counted.
+fn messages_are_linked_to(ran: &Ran) {
+    let sent = ran.totals.operations.iter().filter(|totals| totals.kind == SpanKind::Producer);
+    let linked = ran.totals.edges.iter().filter(|edge| edge.kind == EdgeKind::Link);
+    let linked: u64 = linked.map(|edge| edge.calls).sum();
+    let sent: u64 = sent.map(|totals| totals.spans).sum();
+    assert_eq!(sent, linked + ran.totals.traces.messages_skipped);
 }
 
 /// Every request passes the full check, in the order of time, and has as many records as it says.
@@ -236,6 +246,25 @@ fn a_full_house_suppresses_traces_and_says_so() {
     let ran = run(Settings { traces_in_flight_max: 10, ..quiet() }, 4_000);
     check(&ran);
     assert!(ran.totals.traces.suppressed > 0);
+}
+
+/// A burst of orders: batches of as many messages as can be linked to, until there is no room for another.
+#[test]
+fn messages_are_taken_in_batches_and_left_out_by_count() {
+    let settings = Settings {
+        traces_per_second: 100_000,
+        traces_in_flight_max: 12_000,
+        batch_delay_ns: 30 * SECOND,
+        batch_records_max: 65_536,
+        logs: false,
+        metrics: false,
+        ..quiet()
+    };
+    let ran = run(settings, 2_500);
+    messages_are_linked_to(&ran);
+    assert!(ran.totals.traces.messages_skipped > 0);
+    let most = ran.traces.iter().map(|trace| trace.root().links).max();
+    assert_eq!(most, Some(aldis_workload::limits::BACKLOG_MESSAGES_MAX as u32));
 }
 
 #[test]
