@@ -227,11 +227,11 @@ impl Near {
         self.send_as(batch, &[])
     }
 
-    /// Sends a request with these headers.
+    /// Sends a request with these headers, over HTTP where that is listened to.
     pub(crate) fn send_as(&self, batch: Batch, headers: &[(&str, &str)]) -> JoinHandle<Outcome> {
-        let bound =
-            self.engine().addresses().iter().find(|bound| headers.is_empty() || bound.protocol == "http");
-        let bound = bound.unwrap();
+        let bound = self.engine().addresses();
+        let http = bound.iter().find(|bound| bound.protocol == "http").filter(|_| !headers.is_empty());
+        let bound = http.unwrap_or(&bound[0]);
         let protocol = if bound.protocol == "grpc" { Protocol::Grpc } else { Protocol::Http };
         let mut config = OtlpConfig {
             endpoint: format!("http://{}", bound.address),

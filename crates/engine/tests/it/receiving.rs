@@ -12,7 +12,7 @@ use pipeline::Outcome;
 
 use crate::{
     ends::{A_WHILE, Far, Near, PATIENCE, answer, block_on, eventually, large, listener, logs, one},
-    frames::{SETTINGS, Wire},
+    frames::{GOAWAY, SETTINGS, Wire},
 };
 
 const NOP: &str = "nop: ";
@@ -108,11 +108,51 @@ fn listeners_are_tcp_and_nothing_else_is_asked_for() {
 #[test]
 fn messages_up_to_the_largest_size_are_taken() {
     let far = Far::taking();
-    for (mib, taken) in [(1, false), (2, true)] {
-        let receiver = listener("grpc", &format!("max_recv_msg_size_mib: {mib}"));
-        let near = Near::relaying(&receiver, &far.exporter("otlp", ""));
-        let outcome = block_on(near.ask(large(3 << 19)));
-        assert_eq!(outcome == Outcome::DELIVERED, taken, "{mib} MiB: {outcome:?}");
+    let rows = [
+        ("grpc", "max_recv_msg_size_mib: 1", false),
+        ("grpc", "max_recv_msg_size_mib: 2", true),
+        ("http", "max_request_body_size: 1000000", false),
+        ("http", "max_request_body_size: 2000000", true),
+    ];
+    for (protocol, most, taken) in rows {
+        let near = Near::relaying(&listener(protocol, most), &far.exporter("otlp", ""));
+        let outcome = block_on(near.ask(large(1_500_000)));
+        assert_eq!(outcome == Outcome::DELIVERED, taken, "{most}: {outcome:?}");
+    }
+}
+
+#[test]
+fn headers_travel_where_that_is_asked_for() {
+    let processor = "attributes: {actions: [{action: insert, key: tenant, from_context: metadata.x-tenant}]}";
+    for protocol in ["grpc", "http"] {
+        for (settings, expected) in [("include_metadata: true", Some("t")), ("include_metadata: false", None)]
+        {
+            let far = Far::taking();
+            let receiver = listener(protocol, settings);
+            let exporter = far.exporter("otlp", "sending_queue: {enabled: false}");
+            let near = Near::carrying(&[Signal::Logs], &receiver, processor, &exporter);
+            let outcome = block_on(async { answer(near.send_as(logs(1), &[("x-tenant", "t")])).await });
+            assert_eq!(outcome, Outcome::DELIVERED);
+            assert_eq!(far.batches()[0].attributes_of(0).text("tenant"), expected, "{protocol} {settings}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_slow_with_its_headers_is_left() {
+    let near = Near::relaying(&listener("http", "read_header_timeout: 50ms"), NOP);
+    let mut stream = TcpStream::connect(near.address("http")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"POST /v1/logs HTTP/1.1\r\nhost: x\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).expect("the receiver closes the connection");
+}
+
+#[test]
+fn connections_that_are_old_or_idle_are_told_to_go() {
+    for parameter in ["max_connection_idle", "max_connection_age"] {
+        let keepalive = format!("keepalive: {{server_parameters: {{{parameter}: 50ms}}}}");
+        let near = Near::relaying(&listener("grpc", &keepalive), NOP);
+        Wire::connect(near.address("grpc")).until(GOAWAY);
     }
 }
 
