@@ -190,7 +190,12 @@ where
         whole.extend_from_slice(&piece);
         match next_data(body).await? {
             Some(next) => piece = next,
-            None => return Ok(whole.freeze()),
+            None => {
+                // Only what it is long stays charged.
+                let mut whole = Vec::from(whole);
+                whole.shrink_to_fit();
+                return Ok(whole.into());
+            }
         }
     }
 }

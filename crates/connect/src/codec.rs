@@ -111,3 +111,29 @@ pub fn by_name(name: &str) -> Option<Codec> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_KEPT_SCRATCH_BYTES;
+
+    fn scratch() -> [usize; 2] {
+        STATE.with_borrow(|state| [state.gzip.scratch_bytes(), state.zstd.scratch_bytes()])
+    }
+
+    #[test]
+    fn scratch_is_kept_unless_it_is_huge() {
+        let both = |body: &[u8]| {
+            for codec in [Codec::Gzip, Codec::Zstd] {
+                compress(codec, 1, body).expect("compressed");
+            }
+        };
+        both(&[7; 100_000]);
+        let kept = scratch();
+        assert!(kept.iter().all(|bytes| *bytes >= 100_000), "{kept:?}");
+        both(&[7; 50_000]);
+        assert_eq!(scratch(), kept, "it is used again");
+        both(&vec![7; MAX_KEPT_SCRATCH_BYTES + 1]);
+        assert_eq!(scratch(), [0, 0], "one huge body does not cost its memory for good");
+    }
+}

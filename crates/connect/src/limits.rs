@@ -92,8 +92,5 @@ pub const MAX_IDLE_CONNECTIONS: usize = 32;
 /// How much longer wire bytes can be than the JSON that says the same: a list of `0,` becomes eight bytes each.
 pub const MAX_JSON_GROWTH: usize = 4;
 
-/// Bytes: a request up to this size is indexed before its index is charged for.
-pub const MAX_UNCOUNTED_BYTES: usize = 1 << 20;
-
-/// Bytes of index that a record without attributes takes, twice: while it is built and when it is kept.
-pub const INDEX_BYTES_PER_RECORD: usize = 128;
+/// A request is counted before it is indexed where its index could take up more than this part of the memory budget: a sixteenth.
+pub const COUNTED_DIVISOR: usize = 16;

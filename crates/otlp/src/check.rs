@@ -20,7 +20,7 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 
 use crate::error::{WireError, WireErrorKind};
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::limits::{MAX_INDEX_BYTES_PER_BYTE, MAX_REQUEST_BYTES};
 use crate::normalise::normalise;
 use crate::{Batch, Counts, Index, Signal};
 use columns::Columns;
@@ -96,6 +96,46 @@ impl Checker {
     /// # Errors
     /// The first fault in the bytes, with its offset.
     pub fn check(&mut self, body: Bytes) -> Result<Batch, WireError> {
+        let checked = self.check_whole(body);
+        self.columns.release_if_large();
+        checked
+    }
+
+    /// The most bytes that [`Checker::check`] can take for a request of this length, besides the request: the columns while
+    /// they grow, the index, and a rewritten request.
+    ///
+    /// ```
+    /// # use aldis_otlp::{Check, Checker, Depth, Signal};
+    /// let checker = Checker::new(Signal::Traces, Check::Full, Depth::Records);
+    /// assert!(checker.most_bytes(1000) > 50_000, "two bytes of the request can be a record");
+    /// ```
+    pub fn most_bytes(&self, request_bytes: usize) -> usize {
+        self.taken(request_bytes.saturating_mul(MAX_INDEX_BYTES_PER_BYTE), request_bytes)
+    }
+
+    /// The same for this very request, whose frames are counted for it: a small part of the time of a check.
+    ///
+    /// # Errors
+    /// The first fault in the frames, with its offset.
+    pub fn needed_bytes(&self, request: &[u8]) -> Result<usize, WireError> {
+        let index = framing::index_bytes(self.signal, self.depth, request)?;
+        Ok(self.taken(index, request.len()))
+    }
+
+    /// Bytes of scratch that are kept for the next request.
+    pub fn scratch_bytes(&self) -> usize {
+        self.columns.memory_bytes()
+    }
+
+    fn taken(&self, index_bytes: usize, request_bytes: usize) -> usize {
+        match self.check {
+            Check::Framing => 0,
+            // A column that grows is there twice, half as large and whole; when it is done it is there with its copy.
+            Check::Full => index_bytes.saturating_mul(3).saturating_add(request_bytes),
+        }
+    }
+
+    fn check_whole(&mut self, body: Bytes) -> Result<Batch, WireError> {
         if body.len() > MAX_REQUEST_BYTES {
             let offset = MAX_REQUEST_BYTES;
             return Err(WireError { offset, within: "request", kind: WireErrorKind::TooLarge });

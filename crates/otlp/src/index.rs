@@ -1,5 +1,7 @@
 //! What the one pass over a request remembers: plain columns of offsets, ids and times.
 
+use crate::Signal;
+
 /// A half-open range of byte offsets into the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range32 {
@@ -186,23 +188,42 @@ pub struct Index {
 impl Index {
     /// Heap bytes of its columns, by capacity.
     pub fn memory_bytes(&self) -> usize {
-        fn bytes<T>(column: &Vec<T>) -> usize {
-            column.capacity() * size_of::<T>()
-        }
-        let records = &self.records;
-        let attributes = &self.attributes;
         bytes(&self.resources)
             + bytes(&self.scopes)
             + bytes(&self.metrics)
-            + bytes(&records.at)
-            + bytes(&records.metric)
-            + bytes(&records.trace_id)
-            + bytes(&records.span_id)
-            + bytes(&records.time_ns)
-            + bytes(&records.end_ns)
-            + bytes(&records.kind)
-            + bytes(&records.status)
-            + bytes(&attributes.first)
-            + bytes(&attributes.at)
+            + self.records.memory_bytes()
+            + bytes(&self.attributes.first)
+            + bytes(&self.attributes.at)
     }
+}
+
+impl Records {
+    /// Heap bytes, by capacity.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        bytes(&self.at)
+            + bytes(&self.metric)
+            + bytes(&self.trace_id)
+            + bytes(&self.span_id)
+            + bytes(&self.time_ns)
+            + bytes(&self.end_ns)
+            + bytes(&self.kind)
+            + bytes(&self.status)
+    }
+
+    /// Bytes of the row of one record of a signal.
+    pub(crate) const fn row_bytes(signal: Signal) -> usize {
+        let (ids, time) = (size_of::<[u8; 16]>() + size_of::<[u8; 8]>(), size_of::<u64>());
+        size_of::<RecordAt>()
+            + match signal {
+                Signal::Traces => ids + 2 * time + 2,
+                Signal::Logs => ids + time + 1,
+                Signal::Metrics => size_of::<u32>() + time,
+                Signal::Profiles => 0,
+            }
+    }
+}
+
+/// Heap bytes of a column, by capacity.
+pub(crate) fn bytes<T>(column: &Vec<T>) -> usize {
+    column.capacity() * size_of::<T>()
 }

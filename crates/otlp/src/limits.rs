@@ -3,6 +3,13 @@
 /// Bytes: the largest request that is indexed. Offsets are `u32`.
 pub const MAX_REQUEST_BYTES: usize = 1 << 30;
 
+/// Bytes of index that one byte of a request can become: of the two bytes of an empty span, the 62 of its row.
+pub const MAX_INDEX_BYTES_PER_BYTE: usize = 31;
+
+/// Bytes of scratch that a checker keeps from one request to the next. The columns of 8192 spans with ten attributes each
+/// take half of it.
+pub const MAX_KEPT_SCRATCH_BYTES: usize = 8 << 20;
+
 /// Levels of messages and unknown groups below the request. The same as prost's recursion limit, counted as prost counts, so
 /// nesting alone never makes the two disagree.
 pub const MAX_MESSAGE_DEPTH: u32 = 100;

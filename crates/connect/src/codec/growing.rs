@@ -44,6 +44,7 @@ impl Growing {
 
     pub(super) fn finish(mut self) -> Bytes {
         self.out.truncate(self.filled);
+        self.out.shrink_to_fit();
         Bytes::from(self.out)
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct Gzip {
 }
 
 impl Gzip {
+    #[cfg(test)]
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.scratch.capacity()
+    }
+
     pub(super) fn decompress(
         &mut self,
         body: &[u8],

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use otlp::{Batch, Check, Checker, Codec, Depth, Signal, json};
+use otlp::{Batch, Check, Checker, Codec, Signal, json};
 use pipeline::{Budget, Charge, Context, Inlet, Item, Outcome, Receipt, Shards};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     body::ReadError,
     codec::{self, CodecError},
-    limits::{INDEX_BYTES_PER_RECORD, MAX_JSON_GROWTH, MAX_UNCOUNTED_BYTES, OVERLOAD_RETRY_AFTER},
+    limits::{COUNTED_DIVISOR, MAX_JSON_GROWTH, OVERLOAD_RETRY_AFTER},
 };
 
 /// One shard's share of a receiver.
@@ -164,26 +164,27 @@ impl Port {
         if arrived.is_json {
             held.must_take(raw.len().saturating_mul(MAX_JSON_GROWTH))?;
             let wire = json::to_wire(self.signal, &raw);
-            raw = wire.map_err(|error| Refusal::Malformed(error.to_string()))?.into();
+            let mut wire = wire.map_err(|error| Refusal::Malformed(error.to_string()))?;
+            wire.shrink_to_fit();
+            raw = wire.into();
             if raw.len() > arrived.max {
                 return Err(Refusal::TooLarge { max: arrived.max });
             }
         }
         let malformed = |error: otlp::WireError| Refusal::Malformed(error.to_string());
-        let wire_bytes = raw.len();
-        if self.inlet.depth() > Depth::Counts && wire_bytes > MAX_UNCOUNTED_BYTES {
-            // An index is up to thirty times the size of records that say nothing: what is large is counted first.
-            let counted = Checker::new(self.signal, Check::Framing, Depth::Counts).check(raw.clone());
-            held.must_take(counted.map_err(malformed)?.len().saturating_mul(INDEX_BYTES_PER_RECORD))?;
-        }
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = checker.check(raw).map_err(malformed)?;
-        if wire_bytes <= MAX_UNCOUNTED_BYTES {
-            held.must_take(batch.memory_bytes().saturating_sub(wire_bytes))?;
+        // The most that a request of this length can take is nearly never taken, so it is asked for only where it is little;
+        // else the frames are counted first.
+        let most = checker.most_bytes(raw.len());
+        if most > held.budget.limit() / COUNTED_DIVISOR || !held.take(most) {
+            held.must_take(checker.needed_bytes(&raw).map_err(malformed)?)?;
         }
+        let mut batch = checker.check(raw).map_err(malformed)?;
+        drop(checker);
         if let Some(codec) = arrived.codec.filter(|_| !arrived.is_json) {
             batch.set_compressed(codec, arrived.body.clone());
         }
+        held.settle(batch.memory_bytes())?;
         Ok(batch)
     }
 }
@@ -224,8 +225,21 @@ impl Held<'_> {
         if bytes == 0 || self.take(bytes) { Ok(()) } else { Err(Refusal::no_memory()) }
     }
 
+    /// All that was estimated until now becomes one charge for these bytes.
+    fn settle(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.must_take(bytes.saturating_sub(self.bytes as usize))?;
+        self.charges.truncate(1);
+        self.charges.iter_mut().for_each(|charge| charge.settle(bytes));
+        self.desk.shards.add_open_bytes(self.desk.shard, bytes as i64 - self.bytes);
+        self.bytes = bytes as i64;
+        Ok(())
+    }
+
     /// Takes more; `false` if the budget has no more.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
+        if bytes == 0 {
+            return true;
+        }
         let Some(charge) = self.budget.try_charge(bytes) else { return false };
         self.charges.push(charge);
         self.bytes += bytes as i64;

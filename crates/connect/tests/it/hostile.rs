@@ -2,6 +2,7 @@
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::KeyValue,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use prost::Message as _;
@@ -13,7 +14,7 @@ use std::{
 
 use aldis_connect::otlp::{Code, Keepalive};
 use http::HeaderValue;
-use otlp::{Codec, Signal};
+use otlp::{Codec, Depth, Signal};
 
 use crate::{
     rows::assert_balanced,
@@ -92,23 +93,72 @@ fn no_memory_is_a_reason_to_come_back() {
     assert_balanced(&side);
 }
 
-/// Two bytes on the wire are a whole row of the index: below and above the size that is counted first.
+/// Two bytes on the wire are a whole row of the index: of a record, and of its attributes where they are indexed.
 #[test]
-fn an_index_is_paid_for() {
-    for (records, budget) in [(200_000, 4 << 20), (700_000, 32 << 20)] {
-        let side = Side::with(settings(), budget);
-        let scope = ScopeSpans { spans: vec![Span::default(); records], ..ScopeSpans::default() };
+fn an_index_is_paid_for_before_it_is_built() {
+    let spans_of = |count| vec![Span::default(); count];
+    let attributes_of =
+        |count| vec![Span { attributes: vec![KeyValue::default(); count], ..Span::default() }];
+    for (hostile, budget) in [
+        (spans_of(200_000), 4 << 20),
+        (spans_of(700_000), 32 << 20),
+        (attributes_of(200_000), 4 << 20),
+        (attributes_of(700_000), 32 << 20),
+    ] {
+        let side = Side::deep(settings(), budget, Depth::Attributes);
+        let scope = ScopeSpans { spans: hostile, ..ScopeSpans::default() };
         let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
-        let empty = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
+        let hostile = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
         block_on(async {
             let mut sender = http2(side.grpc()).await;
-            let answer = ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &empty)))).await;
-            assert_eq!(answer.grpc_status(), Some(8), "{records} records: {answer:?}");
+            let answer = ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &hostile)))).await;
+            assert_eq!(answer.grpc_status(), Some(8), "{budget}: {answer:?}");
+            assert!(answer.text("grpc-status-details-bin").is_some(), "with RetryInfo");
             let answer =
                 ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &spans(20))))).await;
             assert_eq!(answer.grpc_status(), Some(0), "what was charged is given back");
         });
+        side.memory.batches.lock().expect("unpoisoned").clear();
         assert_balanced(&side);
+    }
+}
+
+/// Estimates before, exact afterwards: whatever a request went through, it is charged for what its batch keeps.
+#[test]
+fn a_batch_is_charged_for_what_it_keeps() {
+    let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a","kind":2},{"name":"b"}]}]}]}"#;
+    for depth in [Depth::Counts, Depth::Records, Depth::Attributes] {
+        // Enough for the estimate of the densest request, and so little that frames are counted.
+        for budget in [64 << 20, 2 << 20] {
+            let side = Side::deep(settings(), budget, depth);
+            *side.memory.keeps.lock().expect("unpoisoned") = Some(Vec::new());
+            let plain = spans(500);
+            let packed = |codec| aldis_connect::codec::compress(codec, 1, &plain).expect("compressed");
+            block_on(async {
+                let mut sender = http2(side.grpc()).await;
+                for (flag, body, codec) in [
+                    (0, plain.clone(), None),
+                    (1, packed(Codec::Gzip), Some(Codec::Gzip)),
+                    (1, packed(Codec::Zstd), Some(Codec::Zstd)),
+                ] {
+                    let mut request = grpc_request(side.grpc(), TRACES, full(framed(flag, &body)));
+                    if let Some(codec) = codec {
+                        encoded(&mut request, "grpc-encoding", codec);
+                    }
+                    assert_eq!(ask(&mut sender, request).await.grpc_status(), Some(0));
+                }
+                let mut request = http_request("/v1/traces", full(json.into()));
+                request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+                assert_eq!(http1(side.http(), request).await.status.as_u16(), 200);
+                let chunked = http_request("/v1/traces", pieces(&plain, 1000));
+                assert_eq!(http1(side.http(), chunked).await.status.as_u16(), 200);
+            });
+            let kept: usize =
+                side.memory.batches.lock().expect("unpoisoned").iter().map(otlp::Batch::memory_bytes).sum();
+            assert_eq!(side.memory.held(), kept, "{depth:?} within {budget}");
+            *side.memory.keeps.lock().expect("unpoisoned") = None;
+            assert_balanced(&side);
+        }
     }
 }
 

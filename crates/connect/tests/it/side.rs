@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use otlp::{Batch, Depth, Signal};
-use pipeline::{Budget, Inlet, Item, Outcome, Shards, Share};
+use pipeline::{Budget, Charge, Inlet, Item, Outcome, Shards, Share};
 use prost::Message;
 use tokio::net::TcpStream;
 
@@ -33,6 +33,9 @@ type Headers = Option<Arc<[(String, String)]>>;
 /// An inlet that remembers what it was offered and answers as it is told; `None` keeps the shares unresolved.
 pub(crate) struct Memory {
     pub(crate) budget: Budget,
+    depth: Depth,
+    /// Keeps what its items are charged for, as a queue would.
+    pub(crate) keeps: Mutex<Option<Vec<Charge>>>,
     pub(crate) answer: Mutex<Option<Outcome>>,
     pub(crate) batches: Mutex<Vec<Batch>>,
     pub(crate) headers: Mutex<Vec<Headers>>,
@@ -40,9 +43,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(budget: usize) -> Arc<Self> {
+    pub(crate) fn new(budget: usize, depth: Depth) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(budget),
+            depth,
+            keeps: Mutex::default(),
             answer: Mutex::new(Some(Outcome::DELIVERED)),
             batches: Mutex::default(),
             headers: Mutex::default(),
@@ -62,6 +67,9 @@ impl Memory {
 
 impl Inlet for Memory {
     fn offer(&self, item: Item, _now_ns: u64) {
+        if let Some(kept) = &mut *self.keeps.lock().expect("unpoisoned") {
+            kept.extend(item.context.charges);
+        }
         self.batches.lock().expect("unpoisoned").push(item.batch);
         self.headers.lock().expect("unpoisoned").push(item.context.headers);
         let answer = self.answer.lock().expect("unpoisoned").clone();
@@ -74,7 +82,7 @@ impl Inlet for Memory {
     }
 
     fn depth(&self) -> Depth {
-        Depth::Records
+        self.depth
     }
 
     fn budget(&self) -> &Budget {
@@ -95,8 +103,12 @@ impl Side {
     }
 
     pub(crate) fn with(settings: ReceiverSettings, budget: usize) -> Self {
+        Self::deep(settings, budget, Depth::Records)
+    }
+
+    pub(crate) fn deep(settings: ReceiverSettings, budget: usize, depth: Depth) -> Self {
         let shards = Shards::start(2, "side").expect("threads");
-        let memory = Memory::new(budget);
+        let memory = Memory::new(budget, depth);
         let receiver = Receiver::bind(settings).expect("free ports");
         let inlets = Inlets::new().with(Signal::Traces, memory.clone()).with(Signal::Logs, memory.clone());
         let listening = Some(receiver.start(&shards, vec![inlets; 2]));

@@ -1,8 +1,9 @@
 //! The index while it grows: scratch that a checker keeps from request to request.
 
 use crate::index::{
-    AttributeAt, AttributeColumns, Index, MetricEntry, RecordAt, Records, ResourceEntry, ScopeEntry,
+    AttributeAt, AttributeColumns, Index, MetricEntry, RecordAt, Records, ResourceEntry, ScopeEntry, bytes,
 };
+use crate::limits::MAX_KEPT_SCRATCH_BYTES;
 
 /// Columns with room to grow. What is handed out is copied to its exact size: one allocation per column, none of them
 /// regrown.
@@ -15,9 +16,6 @@ pub(super) struct Columns {
     pub(super) attribute_first: Vec<u32>,
     pub(super) attributes: Vec<AttributeAt>,
 }
-
-/// Rows of scratch kept from one request to the next.
-const MAX_KEPT_ROWS: usize = 1 << 16;
 
 /// What the pass learns of one record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,11 +30,6 @@ pub(super) struct Row {
 
 impl Columns {
     pub(super) fn clear(&mut self) {
-        if self.records.at.capacity().max(self.attributes.capacity()) > MAX_KEPT_ROWS {
-            // One huge request must not cost its memory for good.
-            *self = Self::default();
-            return;
-        }
         self.resources.clear();
         self.scopes.clear();
         self.metrics.clear();
@@ -51,6 +44,23 @@ impl Columns {
         status.clear();
         self.attribute_first.clear();
         self.attributes.clear();
+    }
+
+    /// One huge request must not cost its memory for good.
+    pub(super) fn release_if_large(&mut self) {
+        if self.memory_bytes() > MAX_KEPT_SCRATCH_BYTES {
+            *self = Self::default();
+        }
+    }
+
+    /// Heap bytes, by capacity.
+    pub(super) fn memory_bytes(&self) -> usize {
+        bytes(&self.resources)
+            + bytes(&self.scopes)
+            + bytes(&self.metrics)
+            + self.records.memory_bytes()
+            + bytes(&self.attribute_first)
+            + bytes(&self.attributes)
     }
 
     #[inline(always)]

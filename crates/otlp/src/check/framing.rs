@@ -1,7 +1,8 @@
 //! Counting by frames: resources, scopes and records, and nothing inside them.
 
 use crate::error::{WireError, WireErrorKind};
-use crate::{Counts, Signal, wire};
+use crate::index::{AttributeAt, MetricEntry, Records, ResourceEntry, ScopeEntry};
+use crate::{Counts, Depth, Signal, wire};
 
 /// What is in a request, by its frames alone.
 pub(super) fn count(signal: Signal, request: &[u8]) -> Result<Counts, WireError> {
@@ -26,6 +27,64 @@ pub(super) fn count(signal: Signal, request: &[u8]) -> Result<Counts, WireError>
         })
     })?;
     Ok(counts)
+}
+
+/// Bytes that the index of a request takes, by the frames of its levels and, where they are indexed, of its records'
+/// attributes. Never less than what a check makes of it; more only where a metric says its data twice.
+pub(super) fn index_bytes(signal: Signal, depth: Depth, request: &[u8]) -> Result<usize, WireError> {
+    if depth == Depth::Counts {
+        return Ok(0);
+    }
+    let with_attributes = depth == Depth::Attributes;
+    let walk = Walk { request };
+    let (mut bytes, mut records, mut attributes) = (0, 0, 0);
+    let mut record = |body, number| {
+        records += 1;
+        if !with_attributes {
+            return Ok(());
+        }
+        walk.members(
+            body,
+            "record",
+            |field| field == number,
+            |_| {
+                attributes += 1;
+                Ok(())
+            },
+        )
+    };
+    walk.members(request, "request", is::<1>, |resource| {
+        bytes += size_of::<ResourceEntry>();
+        walk.members(resource, "resource", is::<2>, |scope| {
+            bytes += size_of::<ScopeEntry>();
+            walk.members(scope, "scope", is::<2>, |member| match signal {
+                Signal::Traces => record(member, 9),
+                Signal::Logs => record(member, 6),
+                Signal::Profiles => Ok(()),
+                Signal::Metrics => {
+                    bytes += size_of::<MetricEntry>();
+                    // Of an exponential histogram's points the attributes have the number 1.
+                    walk.members(member, "Metric", is::<10>, |data| {
+                        walk.members(data, "data points", is::<1>, |point| record(point, 1))
+                    })?;
+                    walk.members(member, "Metric", is::<9>, |data| {
+                        walk.members(data, "data points", is::<1>, |point| record(point, 9))
+                    })?;
+                    walk.members(
+                        member,
+                        "Metric",
+                        |number| matches!(number, 5 | 7 | 11),
+                        |data| walk.members(data, "data points", is::<1>, |point| record(point, 7)),
+                    )
+                }
+            })
+        })
+    })?;
+    bytes += records * Records::row_bytes(signal);
+    if with_attributes {
+        bytes += (records + 1) * size_of::<u32>() + attributes * size_of::<AttributeAt>();
+    }
+    Ok(bytes)
 }
 
 #[inline(always)]

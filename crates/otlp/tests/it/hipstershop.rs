@@ -14,7 +14,7 @@ use crate::compare;
 
 /// The requests of the file; `None`, loudly, where it is absent.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn requests() -> Option<Vec<Bytes>> {
+pub(crate) fn requests() -> Option<Vec<Bytes>> {
     let shared = std::env::var_os("ALDIS_SHARED_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
         PathBuf::from,

@@ -13,3 +13,4 @@ mod json;
 mod oracle;
 mod points;
 mod rewire;
+mod room;
