@@ -1,22 +1,20 @@
 """Runs an OpenTelemetry SDK's client through `aldis serve` and compares the ids that it sent with those that arrived.
 
-    driver.py --aldis BINARY [--collector BINARY] -- CLIENT…
+    driver.py --aldis BINARY [--collector BINARY] [--content] -- CLIENT…
 
 The client is called with `grpc|http ENDPOINT none|gzip COUNT` and prints one line of JSON (see `python/client.py`). With
-`--collector` the topologies are client -> Collector -> Aldis -> receiver, and client -> Aldis -> Collector -> receiver.
+`--collector` the topologies are client -> Collector -> Aldis -> receiver, and client -> Aldis -> Collector -> receiver. With
+`--content` what Aldis sends as JSON is compared field by field too (see `content.py`).
 The last line is `N passed, M failed, K skipped`.
 """
 
 import argparse
 import collections
 import concurrent.futures
+import functools
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -24,10 +22,11 @@ import grpc
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+import content
+from services import Aldis, Collector, Failure
+
 RECORDS = 700
-START_SECONDS = 20
 ARRIVE_SECONDS = 20
-STOP_SECONDS = 20
 CLIENT_SECONDS = 60
 
 CONFIG = """
@@ -35,9 +34,9 @@ receivers:
   otlp:
     protocols:
       grpc:
-        endpoint: {grpc}
+        endpoint: {{grpc}}
       http:
-        endpoint: {http}
+        endpoint: {{http}}
 exporters:
   {exporter}:
     endpoint: {target}
@@ -112,95 +111,6 @@ class Logs(logs_service_pb2_grpc.LogsServiceServicer):
         return logs_service_pb2.ExportLogsServiceResponse()
 
 
-class Service:
-    """A running system that sends to `target`."""
-
-    def __init__(self, name, command, listen, exporter, target):
-        text = CONFIG.format(grpc=listen[0], http=listen[1], exporter=exporter, target=target)
-        self.folder = tempfile.TemporaryDirectory()
-        config = os.path.join(self.folder.name, "config.yaml")
-        with open(config, "w") as file:
-            file.write(text)
-        self.name = name
-        command = [*command, "--config", config]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.said = []
-        self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
-        self.reader.start()
-        self.grpc, self.http = listen
-
-    def wait_for(self, ready):
-        """Waits until `ready` returns something; that is returned."""
-        deadline = time.monotonic() + START_SECONDS
-        while (found := ready()) is None:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise Failure(f"{self.name} did not start\n{self.output()}")
-            time.sleep(0.02)
-        return found
-
-    def output(self):
-        return b"".join(self.said).decode(errors="replace")
-
-    def stop(self):
-        """SIGTERM, as an init system stops it; a clean exit is part of the test."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise Failure(f"{self.name} did not stop within {STOP_SECONDS} s of SIGTERM") from None
-        finally:
-            self.folder.cleanup()
-        if code != 0:
-            raise Failure(f"{self.name} ended with {code}\n{self.output()}")
-
-
-class Aldis(Service):
-    """`aldis serve` on ports that the system chooses; it writes down which."""
-
-    def __init__(self, binary, exporter, target):
-        with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            addresses = file.name
-        command = [binary, "serve", "--addresses-file", addresses]
-        super().__init__("aldis", command, ("127.0.0.1:0", "127.0.0.1:0"), exporter, target)
-        self.wait_for(lambda: os.path.exists(addresses) or None)
-        with open(addresses) as file:
-            bound = {entry["protocol"]: entry["address"] for entry in json.load(file)["addresses"]}
-        os.unlink(addresses)
-        self.grpc, self.http = bound["grpc"], bound["http"]
-
-
-class Collector(Service):
-    """A Collector, which must be told its ports."""
-
-    def __init__(self, binary, exporter, target):
-        quiet = ["--config", "yaml:service::telemetry::metrics::level: none"]
-        listen = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
-        super().__init__("collector", [binary, *quiet], listen, exporter, target)
-        for address in listen:
-            self.wait_for(lambda: accepts(address))
-
-
-def accepts(address):
-    host, port = address.split(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-        return True
-    except OSError:
-        return None
-
-
-class Failure(Exception):
-    """A test failed; the text says how."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def send(client, protocol, service, compression, receiver):
     """Runs the client; every id that it says it sent must have arrived once, and no other."""
     endpoint = f"http://{service.grpc if protocol == 'grpc' else service.http}"
@@ -240,7 +150,7 @@ def run_case(options, kinds, protocol, compression, receiver):
         # From the receiver's side: each needs the address of the next. The receiver speaks gRPC only.
         for kind in reversed(kinds):
             binary = options.aldis if kind is Aldis else options.collector
-            services.append(kind(binary, exporter, target))
+            services.append(kind(binary, CONFIG.format(exporter=exporter, target=target)))
             exporter = "otlphttp" if protocol == "http" else "otlp"
             target = f"http://{services[-1].http}" if protocol == "http" else services[-1].grpc
         send(options.client, protocol, services[-1], compression, receiver)
@@ -253,14 +163,23 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--aldis", required=True)
     parser.add_argument("--collector")
+    parser.add_argument("--content", action="store_true")
     parser.add_argument("client", nargs="+")
     options = parser.parse_args()
     receiver = Receiver()
     passed = failed = 0
-    for kinds, protocol, compression in cases(options):
-        title = f"{' -> '.join(kind.__name__ for kind in kinds)} {protocol} {compression}"
+    tests = [
+        (
+            f"{' -> '.join(kind.__name__ for kind in kinds)} {protocol} {compression}",
+            functools.partial(run_case, options, kinds, protocol, compression, receiver),
+        )
+        for kinds, protocol, compression in cases(options)
+    ]
+    if options.content:
+        tests += content.cases(options.aldis, options.collector)
+    for title, test in tests:
         try:
-            run_case(options, kinds, protocol, compression, receiver)
+            test()
             passed += 1
             print(f"{title} ... ok")
         except Exception as error:  # one case must not end the others

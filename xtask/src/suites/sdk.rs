@@ -1,7 +1,8 @@
 //! Real OpenTelemetry SDKs, and a real Collector, through `aldis serve`.
 //!
 //! `tests/sdk/driver.py` starts a receiver that records every id, `aldis serve` in front of it, and a client in some
-//! language; the ids that the client reports as sent and the ids that arrived must be the same.
+//! language; the ids that the client reports as sent and the ids that arrived must be the same. With the Python client and with
+//! the Collector it also compares, field by field, what others read of the JSON that `aldis serve` sends.
 
 use super::Tally;
 use super::run::{answer, watched};
@@ -15,7 +16,7 @@ const SET_UP_LIMIT: Duration = Duration::from_secs(10 * 60);
 const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn python() -> Tally {
-    suite("python", |tools| Ok(vec![tools.python.clone(), here("python/client.py")]))
+    suite("python", |tools| Ok(vec!["--content".into(), tools.python.clone(), here("python/client.py")]))
 }
 
 pub(super) fn js() -> Tally {
@@ -60,7 +61,7 @@ pub(super) fn collector() -> Tally {
             crate::peers::command()?;
         }
         let collector = format!("--collector={}", binary.display());
-        Ok(vec![collector, tools.python.clone(), here("python/client.py")])
+        Ok(vec![collector, "--content".into(), tools.python.clone(), here("python/client.py")])
     })
 }
 

@@ -1,0 +1,104 @@
+"""Systems that are started for a test: `aldis serve`, and a Collector."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+START_SECONDS = 20
+STOP_SECONDS = 20
+
+class Service:
+    """A running system with a configuration in the Collector's form, in which `{grpc}` and `{http}` are where to listen."""
+
+    def __init__(self, name, command, listen, config):
+        text = config.format(grpc=listen[0], http=listen[1])
+        self.folder = tempfile.TemporaryDirectory()
+        path = os.path.join(self.folder.name, "config.yaml")
+        with open(path, "w") as file:
+            file.write(text)
+        self.name = name
+        command = [*command, "--config", path]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.said = []
+        self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+        self.grpc, self.http = listen
+
+    def wait_for(self, ready):
+        """Waits until `ready` returns something; that is returned."""
+        deadline = time.monotonic() + START_SECONDS
+        while (found := ready()) is None:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise Failure(f"{self.name} did not start\n{self.output()}")
+            time.sleep(0.02)
+        return found
+
+    def output(self):
+        return b"".join(self.said).decode(errors="replace")
+
+    def stop(self):
+        """SIGTERM, as an init system stops it; a clean exit is part of the test."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure(f"{self.name} did not stop within {STOP_SECONDS} s of SIGTERM") from None
+        finally:
+            self.folder.cleanup()
+        if code != 0:
+            raise Failure(f"{self.name} ended with {code}\n{self.output()}")
+
+
+class Aldis(Service):
+    """`aldis serve` on ports that the system chooses; it writes down which."""
+
+    def __init__(self, binary, config):
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            addresses = file.name
+        command = [binary, "serve", "--addresses-file", addresses]
+        super().__init__("aldis", command, ("127.0.0.1:0", "127.0.0.1:0"), config)
+        self.wait_for(lambda: os.path.exists(addresses) or None)
+        with open(addresses) as file:
+            bound = {entry["protocol"]: entry["address"] for entry in json.load(file)["addresses"]}
+        os.unlink(addresses)
+        self.grpc, self.http = bound["grpc"], bound["http"]
+
+
+class Collector(Service):
+    """A Collector, which must be told its ports."""
+
+    # Profiles are behind a gate there as long as their protocol is in development.
+    GATES = ["--feature-gates=service.profilesSupport"]
+
+    def __init__(self, binary, config):
+        quiet = ["--config", "yaml:service::telemetry::metrics::level: none", *self.GATES]
+        listen = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+        super().__init__("collector", [binary, *quiet], listen, config)
+        for address in listen:
+            self.wait_for(lambda: accepts(address))
+
+
+def accepts(address):
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+        return True
+    except OSError:
+        return None
+
+
+class Failure(Exception):
+    """A test failed; the text says how."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
