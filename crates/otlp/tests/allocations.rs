@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use aldis_otlp::edit::{Action, Inputs, Program, Rule, Source, Target};
-use aldis_otlp::{AttributeValue, Check, Checker, Depth, Signal, merge, split};
+use aldis_otlp::{AttributeValue, Check, Checker, Depth, Signal, json, merge, split};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -97,6 +97,19 @@ fn reading_allocates_nothing() {
     });
     assert_eq!(length, 1000 * ("GET /cart".len() + "http.request.method".len() + "user".len()));
     assert_eq!(allocations, 0);
+}
+
+/// However many records there are: one buffer, which may have to grow where they are mostly names.
+#[test]
+fn json_is_written_into_one_buffer() {
+    let batch =
+        Checker::new(Signal::Traces, Check::Full, Depth::Records).check(thousand_spans()).expect("valid");
+    let (allocations, text) = during(|| {
+        let mut text = Vec::new();
+        json::append(&batch, &mut text).map(|()| text)
+    });
+    assert!(text.expect("valid").len() > batch.raw().len());
+    assert!(allocations <= 3, "{allocations}");
 }
 
 #[test]

@@ -1,31 +1,17 @@
 //! Whatever the pieces, the body is the same.
 
+mod pieces;
+
 use std::{
     collections::VecDeque,
-    convert::Infallible,
-    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
 use proptest::prelude::*;
 
+use self::pieces::Pieces;
 use super::{ReadError, read_announced, read_growing};
-
-struct Pieces(VecDeque<Bytes>);
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
-    }
-}
 
 fn cut(body: &[u8], sizes: &[usize]) -> Pieces {
     let mut rest = Bytes::copy_from_slice(body);

@@ -6,6 +6,8 @@ mod corpus;
 mod flood;
 mod hostile;
 mod measure;
+#[path = "../../src/body/tests/pieces.rs"]
+mod pieces;
 mod round_trip;
 mod rows;
 mod side;

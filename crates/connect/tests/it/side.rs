@@ -1,19 +1,15 @@
 //! Both ends of a test: a receiver with an inlet that remembers, requests, and clients that speak the raw protocols.
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use aldis_connect::otlp::{GrpcSettings, HttpSettings, Inlets, Listening, Receiver, ReceiverSettings};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::{
@@ -26,6 +22,8 @@ use otlp::{Batch, Depth, Signal};
 use pipeline::{Budget, Charge, Inlet, Item, Outcome, Shards, Share};
 use prost::Message;
 use tokio::net::TcpStream;
+
+use crate::pieces::Pieces;
 
 /// Metadata of one item.
 type Headers = Option<Arc<[(String, String)]>>;
@@ -244,20 +242,6 @@ pub(crate) fn full(body: Bytes) -> AnyBody {
 /// A body in pieces of that many bytes.
 pub(crate) fn pieces(body: &Bytes, size: usize) -> AnyBody {
     Pieces(body.chunks(size).map(|piece| body.slice_ref(piece)).collect()).boxed()
-}
-
-struct Pieces(VecDeque<Bytes>);
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
-    }
 }
 
 pub(crate) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
