@@ -99,6 +99,11 @@ macro_rules! sums {
                 self.value.fetch_add(value, order)
             }
 
+            pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                self.line.up();
+                self.value.fetch_max(value, order)
+            }
+
             pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
                 self.line.up();
                 self.value.fetch_sub(value, order)
