@@ -162,7 +162,7 @@ fn busy() -> Answer {
 
 #[test]
 fn every_item_offered_is_sent() {
-    check(3, || {
+    check(2, || {
         let world = World::new(&[], settings(1, 9, Policy::Refuse));
         let queue = world.queue.clone();
         let other = thread::spawn(move || offer(&queue, 1));
@@ -219,7 +219,7 @@ fn all_that_is_let_in_finds_a_consumer() {
 /// Whoever is made room by is told, and the sum of the books is right.
 #[test]
 fn what_is_evicted_is_told() {
-    check(3, || {
+    check(2, || {
         let world = World::new(&[], settings(1, 1, Policy::DropOldest));
         let queue = world.queue.clone();
         let other = thread::spawn(move || offer(&queue, 1));
