@@ -8,7 +8,10 @@ use std::{
 use aldis_connect::codec;
 use aldis_connect::otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol};
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
-use pipeline::{Context, Exporter, Item, Outcome, Packing};
+use pipeline::{
+    Acknowledge, Context, Exporter, ExporterQueue, ExporterSettings, Health, Item, Ledger, Outcome, Packing,
+    Shards,
+};
 
 use crate::side::{Side, block_on, eventually, spans};
 
@@ -313,4 +316,42 @@ fn profiles_and_metrics_find_their_way_by_path() {
         Checker::new(Signal::Logs, Check::Full, Depth::Counts).check(bytes::Bytes::new()).expect("valid");
     assert_eq!(block_on(async { exporter.open().send(&item(empty)).await }), Outcome::DELIVERED);
     assert!(side.memory.batches.lock().expect("unpoisoned").is_empty(), "an empty request is not offered");
+}
+
+/// The far side answers nobody before all of them are there: one after the other would wait for ever.
+#[test]
+fn as_many_requests_are_in_flight_as_there_are_consumers() {
+    const SENDS: usize = 8;
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let side = Side::start();
+        side.memory.answer_with(None);
+        let (ledger, health) = (Ledger::new(), Health::new());
+        let settings = ExporterSettings {
+            consumers: SENDS,
+            acknowledge: Acknowledge::Exported,
+            timeout: Duration::from_secs(15),
+            ..ExporterSettings::default()
+        };
+        // One shard: they share one sender.
+        let shards = Shards::start(1, "out").expect("threads");
+        let exporter = Arc::new(exporter(&side, protocol, None));
+        let queue = ExporterQueue::start(exporter, settings, &shards, &ledger, &health);
+        for _ in 0..2 * SENDS {
+            queue.offer(item(batch(3)), 0, 1);
+        }
+        let waiting = || side.memory.waiting.lock().expect("unpoisoned");
+        for _ in 0..2 {
+            block_on(eventually("all of them are in flight", || waiting().len() == SENDS));
+            std::thread::sleep(Duration::from_millis(50));
+            let shares = std::mem::take(&mut *waiting());
+            assert_eq!(shares.len(), SENDS, "and no more");
+            shares.into_iter().for_each(|share| share.resolve(Outcome::DELIVERED));
+        }
+        let delivered = || ledger.stats().exporters.iter().map(|row| row.delivered).sum::<u64>();
+        block_on(eventually("all are delivered", || delivered() == 6 * SENDS as u64));
+        let connections = if protocol == Protocol::Http { SENDS as u64 } else { 1 };
+        let counts = side.listening().counts();
+        assert_eq!(counts.connections_accepted, connections, "{protocol:?} uses them again");
+        shards.stop(Instant::now());
+    }
 }
