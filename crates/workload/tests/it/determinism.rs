@@ -62,6 +62,18 @@ fn seeds_differ() {
     assert_ne!(a.traces[0].trace_id, b.traces[0].trace_id);
 }
 
+/// Samplers read the last seven bytes of a trace id, which the flags call random (W3C Trace Context level 2).
+#[test]
+fn the_ends_of_trace_ids_are_random() {
+    let ran = run(quiet(), 5_000);
+    let bits = 56 * ran.traces.len() as u32;
+    let ones: u32 =
+        ran.traces.iter().flat_map(|trace| &trace.trace_id.0[9..]).map(|byte| byte.count_ones()).sum();
+    assert!((bits / 100 * 48..bits / 100 * 52).contains(&ones), "{ones} of {bits}");
+    let ends: std::collections::BTreeSet<_> = ran.traces.iter().map(|trace| &trace.trace_id.0[9..]).collect();
+    assert_eq!(ends.len(), ran.traces.len());
+}
+
 /// Losing and delaying spans, other batches, other clocks: the same traces happen.
 #[test]
 fn what_becomes_of_the_telemetry_changes_nothing_that_happens() {

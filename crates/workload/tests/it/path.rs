@@ -42,6 +42,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ("a consumer is not waited for", "r - 0 9, p r 2 3, C p 4 8", "r 0 2, p 2 3, r 3 9"),
     ("even if it is faster than its producer", "r - 0 9, p r 2 6, C p 3 5", "r 0 2, p 2 6, r 6 9"),
     ("a consumer that is the root has its own", "C - 0 9, a C 2 5", "C 0 2, a 2 5, C 5 9"),
+    (
+        "a child before its parent, by the clock of another",
+        "r - 2 9, a r 0 5, b a 1 3",
+        "b 2 3, a 3 5, r 5 9",
+    ),
     ("one that takes no time", "r - 0 9, a r 4 4", "r 0 9"),
 ];
 
