@@ -159,3 +159,15 @@ fn named(counts: &Named) -> Value {
     let all: Map<String, Value> = counts.iter().map(|(name, n)| (name.to_string(), json!(n))).collect();
     Value::Object(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::by_name;
+
+    #[test]
+    fn a_sum_says_what_it_is_made_of() {
+        assert_eq!(by_name(&vec![]), "0");
+        let counts = vec![("NOT_FOUND".into(), 4), ("partial_success".into(), 3)];
+        assert_eq!(by_name(&counts), "7 (NOT_FOUND 4, partial_success 3)");
+    }
+}

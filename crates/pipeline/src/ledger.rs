@@ -1,7 +1,6 @@
 //! The counters behind [`crate::Stats`], one set for each shard that counts.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
@@ -167,7 +166,7 @@ impl DropCause {
 /// Records refused for good, by the far side's code. Only answers that say so come here, so a lock costs nothing that
 /// counts.
 #[derive(Debug, Default)]
-pub(crate) struct RejectedByCode(Mutex<BTreeMap<Cow<'static, str>, u64>>);
+pub(crate) struct RejectedByCode(Mutex<BTreeMap<String, u64>>);
 
 /// The code of records that the far side refused in an answer that took others.
 pub(crate) const PARTIAL_SUCCESS: &str = "partial_success";
@@ -176,12 +175,11 @@ pub(crate) const PARTIAL_SUCCESS: &str = "partial_success";
 const OTHER_CODES: &str = "other";
 
 impl RejectedByCode {
-    pub(crate) fn add(&self, code: &Cow<'static, str>, records: u64) {
+    pub(crate) fn add(&self, code: &str, records: u64) {
         let mut by_code = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = by_code.contains_key(code);
-        let name =
-            if is_known || by_code.len() < MAX_REJECTED_CODES { code.clone() } else { OTHER_CODES.into() };
-        *by_code.entry(name).or_default() += records;
+        let is_told_apart = by_code.len() < MAX_REJECTED_CODES || by_code.contains_key(code);
+        let name = if is_told_apart { code } else { OTHER_CODES };
+        *by_code.entry(name.to_owned()).or_default() += records;
     }
 
     /// Every code and its count.

@@ -321,7 +321,7 @@ fn codes_without_number_are_counted_together() {
     let counters = ledger.exporter("many");
     let row = counters.row(Signal::Traces);
     row.enqueued.add(1000);
-    (0..1000).for_each(|code| row.rejected.add(&code.to_string().into(), 1));
+    (0..1000).for_each(|code| row.rejected.add(&code.to_string(), 1));
     let stats = ledger.stats();
     let rejected = &stats.exporters[0].rejected;
     assert_eq!(rejected.len(), crate::limits::MAX_REJECTED_CODES + 1);
