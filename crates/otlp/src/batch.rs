@@ -1,15 +1,13 @@
 //! A request that has been checked.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::bitmap::Bitmap;
 use crate::compact::compact;
+use crate::spare::SharedIndex;
 use crate::{Check, Checker, Depth, Index, Signal};
-
-/// The index of every packed batch.
-static EMPTY: LazyLock<Arc<Index>> = LazyLock::new(Arc::default);
 
 /// How bytes are compressed on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +45,7 @@ pub struct Batch {
     depth: Depth,
     counts: Counts,
     bytes: Bytes,
-    index: Arc<Index>,
+    index: SharedIndex,
     keep: Option<Arc<Bitmap>>,
     compressed: Option<(Codec, Bytes)>,
     /// Whether `compressed` is all there is.
@@ -59,7 +57,7 @@ impl Batch {
     pub(crate) fn from_parts(
         signal: Signal,
         bytes: Bytes,
-        index: Arc<Index>,
+        index: SharedIndex,
         counts: Counts,
         check: Check,
         depth: Depth,
@@ -210,7 +208,7 @@ impl Batch {
             self.counts = counting.check(self.to_wire()).map_or(self.counts, |left| left.counts);
         }
         self.bytes = Bytes::new();
-        self.index = EMPTY.clone();
+        self.index = SharedIndex::empty();
         self.depth = Depth::Counts;
         self.keep = None;
         self.is_packed = true;

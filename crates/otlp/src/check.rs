@@ -15,14 +15,15 @@ mod span;
 mod text;
 mod value;
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
 use crate::error::{WireError, WireErrorKind};
 use crate::limits::{MAX_INDEX_BYTES_PER_BYTE, MAX_REQUEST_BYTES};
 use crate::normalise::normalise;
-use crate::{Batch, Counts, Index, Signal};
+use crate::spare::SharedIndex;
+use crate::{Batch, Counts, Signal};
 use columns::Columns;
 use message::Pass;
 
@@ -76,7 +77,7 @@ pub struct Checker {
     depth: Depth,
     columns: Columns,
     /// Shared by all batches that have no index.
-    no_index: Arc<Index>,
+    no_index: SharedIndex,
 }
 
 impl Checker {
@@ -85,7 +86,7 @@ impl Checker {
     pub fn new(signal: Signal, check: Check, depth: Depth) -> Self {
         let check = if signal == Signal::Profiles { Check::Framing } else { check };
         let depth = if check == Check::Framing { Depth::Counts } else { depth };
-        Self { signal, check, depth, columns: Columns::default(), no_index: Arc::default() }
+        Self { signal, check, depth, columns: Columns::default(), no_index: SharedIndex::empty() }
     }
 
     /// Validates one export request.
@@ -164,11 +165,7 @@ impl Checker {
     }
 
     fn batch(&mut self, body: Bytes, counts: Counts) -> Batch {
-        let index = if self.depth == Depth::Counts {
-            Arc::clone(&self.no_index)
-        } else {
-            Arc::new(self.columns.to_index())
-        };
+        let index = if self.depth == Depth::Counts { self.no_index.clone() } else { self.columns.to_index() };
         Batch::from_parts(self.signal, body, index, counts, self.check, self.depth)
     }
 }

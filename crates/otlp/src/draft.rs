@@ -1,12 +1,11 @@
 //! A request being written: bytes, counts and index grow together.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::bitmap::Bitmap;
 use crate::index::{AttributeAt, MetricEntry, Range32, RecordAt, ResourceEntry, ScopeEntry};
 use crate::put;
+use crate::spare::{Room, SharedIndex};
 use crate::{Batch, Check, Counts, Depth, Index, Signal};
 
 /// A request being written from checked ones.
@@ -14,6 +13,8 @@ use crate::{Batch, Check, Counts, Depth, Index, Signal};
 pub(crate) struct Draft {
     pub(crate) out: Vec<u8>,
     pub(crate) index: Index,
+    /// Where the index goes in the end.
+    shell: Option<SharedIndex>,
     pub(crate) counts: Counts,
     signal: Signal,
     depth: Depth,
@@ -25,6 +26,7 @@ impl Draft {
         Draft {
             out: Vec::with_capacity(bytes),
             index: Index::default(),
+            shell: None,
             counts: Counts::default(),
             signal,
             depth,
@@ -57,11 +59,22 @@ impl Draft {
             return;
         }
         let index = batch.index();
+        let attributes =
+            if self.depth == Depth::Attributes { index.attributes.at.len() + more * batch.len() } else { 0 };
+        self.take_spare(&Room {
+            resources: index.resources.len(),
+            scopes: index.scopes.len(),
+            metrics: index.metrics.len(),
+            records: batch.len(),
+            trace_ids: if index.records.trace_id.is_empty() { 0 } else { batch.len() },
+            ends: if index.records.end_ns.is_empty() { 0 } else { batch.len() },
+            attributes,
+        });
         self.index.resources.reserve_exact(index.resources.len());
         self.index.scopes.reserve_exact(index.scopes.len());
         self.index.metrics.reserve_exact(index.metrics.len());
         if self.depth == Depth::Attributes {
-            self.index.attributes.at.reserve_exact(index.attributes.at.len() + more * batch.len());
+            self.index.attributes.at.reserve_exact(attributes);
         }
         self.reserve_records(batch.len(), index);
     }
@@ -72,11 +85,21 @@ impl Draft {
         if self.depth == Depth::Counts {
             return;
         }
+        let records = sum(|index| index.records.at.len());
+        let attributes =
+            if self.depth == Depth::Attributes { sum(|index| index.attributes.at.len()) } else { 0 };
+        self.take_spare(&Room {
+            resources: sum(|index| index.resources.len()),
+            scopes: sum(|index| index.scopes.len()),
+            metrics: sum(|index| index.metrics.len()),
+            records,
+            trace_ids: sum(|index| index.records.trace_id.len()),
+            ends: sum(|index| index.records.end_ns.len()),
+            attributes,
+        });
         self.index.resources.reserve_exact(sum(|index| index.resources.len()));
         self.index.scopes.reserve_exact(sum(|index| index.scopes.len()));
         self.index.metrics.reserve_exact(sum(|index| index.metrics.len()));
-        let records = sum(|index| index.records.at.len());
-        let attributes = sum(|index| index.attributes.at.len());
         for batch in batches {
             // Only the first finds too little room.
             self.reserve_records(records, batch.index());
@@ -84,6 +107,13 @@ impl Draft {
         if self.depth == Depth::Attributes {
             self.index.attributes.at.reserve_exact(attributes);
         }
+    }
+
+    /// Goes on in a spare index, where there is one for so much. Nothing has been written yet.
+    fn take_spare(&mut self, room: &Room) {
+        let mut shell = SharedIndex::with_room(room);
+        self.index = std::mem::take(shell.make_mut());
+        self.shell = Some(shell);
     }
 
     /// Where the next byte goes.
@@ -329,7 +359,14 @@ impl Draft {
             self.index.attributes.first.push(self.index.attributes.at.len() as u32);
         }
         let bytes = Bytes::from(self.out);
-        Batch::from_parts(self.signal, bytes, Arc::new(self.index), self.counts, Check::Full, self.depth)
+        let index = match self.shell {
+            Some(mut shell) => {
+                *shell.make_mut() = self.index;
+                shell
+            }
+            None => self.index.into(),
+        };
+        Batch::from_parts(self.signal, bytes, index, self.counts, Check::Full, self.depth)
     }
 }
 

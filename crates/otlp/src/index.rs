@@ -186,6 +186,25 @@ pub struct Index {
 }
 
 impl Index {
+    /// Empties its columns and keeps their memory.
+    pub(crate) fn clear(&mut self) {
+        let Index { resources, scopes, metrics, records, attributes } = self;
+        let Records { at, metric, trace_id, span_id, time_ns, end_ns, kind, status } = records;
+        resources.clear();
+        scopes.clear();
+        metrics.clear();
+        at.clear();
+        metric.clear();
+        trace_id.clear();
+        span_id.clear();
+        time_ns.clear();
+        end_ns.clear();
+        kind.clear();
+        status.clear();
+        attributes.first.clear();
+        attributes.at.clear();
+    }
+
     /// Heap bytes of its columns, by capacity.
     pub fn memory_bytes(&self) -> usize {
         bytes(&self.resources)

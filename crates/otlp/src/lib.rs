@@ -27,6 +27,7 @@ mod normalise;
 mod put;
 mod schema;
 pub mod signal;
+mod spare;
 pub mod split;
 pub mod trace_state;
 pub mod view;

@@ -18,6 +18,12 @@ pub const MAX_MESSAGE_DEPTH: u32 = 100;
 /// messages each, below eight at most (an attribute of an exemplar), stay within [`MAX_MESSAGE_DEPTH`].
 pub const MAX_EVENT_VALUE_DEPTH: usize = 24;
 
+/// Indexes that each thread keeps for the requests to come.
+pub const MAX_SPARE_INDEXES: usize = 4;
+
+/// Bytes of the largest of them: a request of some thousand records.
+pub const MAX_SPARE_INDEX_BYTES: usize = 1 << 20;
+
 /// Bytes: by how much a record may grow besides the text of a field that it is given: the field's tag and length, and longer
 /// lengths of the record and of the messages around it.
 pub(crate) const MAX_FIELD_GROWTH_BYTES: usize = 20;

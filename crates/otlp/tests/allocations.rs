@@ -74,11 +74,17 @@ fn a_request_allocates_its_columns_and_nothing_else() {
     ];
     for (check, depth, budget) in budgets {
         let mut checker = Checker::new(Signal::Traces, check, depth);
-        // The first request grows the checker's scratch.
-        drop(checker.check(request.clone()));
-        let (allocations, batch) = during(|| checker.check(request.clone()));
-        assert_eq!(batch.map(|batch| batch.len()), Ok(1000));
+        // The first request grows the checker's scratch, and takes what others have left behind.
+        let first = checker.check(request.clone());
+        let (allocations, second) = during(|| checker.check(request.clone()));
+        assert_eq!(second.as_ref().map(|batch| batch.len()), Ok(1000));
         assert_eq!(allocations, budget, "{check:?} {depth:?}");
+        let same = second.map(|batch| batch.index().clone());
+        // Where batches go before others come, nothing is allocated at all.
+        drop(first);
+        let (allocations, third) = during(|| checker.check(request.clone()));
+        assert_eq!(third.map(|batch| batch.index().clone()), same);
+        assert_eq!(allocations, 0, "{check:?} {depth:?} again");
     }
 }
 

@@ -74,7 +74,17 @@ impl Batcher {
                 first.batch.signal() == item.batch.signal() && first.context.is_mergeable_with(&item.context)
             })
         };
-        let at = self.groups.iter().position(like).unwrap_or_else(|| {
+        let group = self.groups.iter().position(like);
+        if group.is_none()
+            && self.is_full(size)
+            && self.settings.max_records == 0
+            && self.settings.max_bytes == 0
+        {
+            // Large enough by itself, and none before it waits.
+            out.push(item);
+            return;
+        }
+        let at = group.unwrap_or_else(|| {
             if self.groups.len() >= self.settings.max_groups.max(1) {
                 let oldest = self.groups.remove(0);
                 self.send(oldest, out);

@@ -1,12 +1,10 @@
 //! The index while it grows: scratch that a checker keeps from request to request.
 
-use crate::index::{
-    AttributeAt, AttributeColumns, Index, MetricEntry, RecordAt, Records, ResourceEntry, ScopeEntry, bytes,
-};
+use crate::index::{AttributeAt, MetricEntry, RecordAt, Records, ResourceEntry, ScopeEntry, bytes};
 use crate::limits::MAX_KEPT_SCRATCH_BYTES;
+use crate::spare::{Room, SharedIndex};
 
-/// Columns with room to grow. What is handed out is copied to its exact size: one allocation per column, none of them
-/// regrown.
+/// Columns with room to grow. What is handed out is a copy: at most one allocation per column, none of them regrown.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     pub(super) resources: Vec<ResourceEntry>,
@@ -88,29 +86,38 @@ impl Columns {
         records.time_ns.push(time_ns);
     }
 
-    /// Copies the columns out at their exact size; empty ones allocate nothing.
-    pub(super) fn to_index(&self) -> Index {
-        let records = &self.records;
-        Index {
-            resources: self.resources.to_vec(),
-            scopes: self.scopes.to_vec(),
-            metrics: self.metrics.to_vec(),
-            records: Records {
-                at: records.at.to_vec(),
-                metric: records.metric.to_vec(),
-                trace_id: records.trace_id.to_vec(),
-                span_id: records.span_id.to_vec(),
-                time_ns: records.time_ns.to_vec(),
-                end_ns: records.end_ns.to_vec(),
-                kind: records.kind.to_vec(),
-                status: records.status.to_vec(),
-            },
-            attributes: AttributeColumns {
-                first: self.attribute_first.to_vec(),
-                at: self.attributes.to_vec(),
-            },
-        }
+    /// Copies the columns out: into spare ones, else at their exact size. Empty ones allocate nothing.
+    pub(super) fn to_index(&self) -> SharedIndex {
+        let mut shared = SharedIndex::with_room(&Room {
+            resources: self.resources.len(),
+            scopes: self.scopes.len(),
+            metrics: self.metrics.len(),
+            records: self.records.at.len(),
+            trace_ids: self.records.trace_id.len(),
+            ends: self.records.end_ns.len(),
+            attributes: self.attributes.len(),
+        });
+        let (to, from) = (shared.make_mut(), &self.records);
+        fill(&mut to.resources, &self.resources);
+        fill(&mut to.scopes, &self.scopes);
+        fill(&mut to.metrics, &self.metrics);
+        fill(&mut to.records.at, &from.at);
+        fill(&mut to.records.metric, &from.metric);
+        fill(&mut to.records.trace_id, &from.trace_id);
+        fill(&mut to.records.span_id, &from.span_id);
+        fill(&mut to.records.time_ns, &from.time_ns);
+        fill(&mut to.records.end_ns, &from.end_ns);
+        fill(&mut to.records.kind, &from.kind);
+        fill(&mut to.records.status, &from.status);
+        fill(&mut to.attributes.first, &self.attribute_first);
+        fill(&mut to.attributes.at, &self.attributes);
+        shared
     }
+}
+
+fn fill<T: Copy>(to: &mut Vec<T>, from: &[T]) {
+    to.reserve_exact(from.len());
+    to.extend_from_slice(from);
 }
 
 /// An enumeration's value as a byte; 255 for those that do not fit, negative ones included.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -259,7 +258,7 @@ impl RequestBuilder {
         }
         self.records = 0;
         self.bytes = 0;
-        Batch::from_parts(self.signal, Bytes::from(out), Arc::new(index), counts, Check::Full, self.depth)
+        Batch::from_parts(self.signal, Bytes::from(out), index.into(), counts, Check::Full, self.depth)
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) struct Intake {
     threshold: AtomicU64,
     dropped_oldest: [AtomicU64; RECORDED.len()],
     given_up: [AtomicU64; RECORDED.len()],
-    /// From being handed over to being in a request: of the first record in each request.
+    /// From being handed over to being in a request: of the first record in each request, and of all that waited for room.
     pub(super) latency: Histogram,
 }
 
@@ -355,10 +355,17 @@ impl Intake {
 
     /// Records, waiting for room where the strategy is to wait.
     pub(super) async fn record_waiting(&self, event: &Event<'_>) -> Result<(), RecordError> {
+        if let Offered::Done(result) = self.record(event) {
+            return result;
+        }
+        let since_ns = clock::now_ns();
+        let result = self.wait_and_record(event).await;
+        self.latency.observe(clock::now_ns().saturating_sub(since_ns));
+        result
+    }
+
+    async fn wait_and_record(&self, event: &Event<'_>) -> Result<(), RecordError> {
         loop {
-            if let Offered::Done(result) = self.record(event) {
-                return result;
-            }
             let _waiting = Waiting::new(&self.waiting);
             let room = self.room.notified();
             tokio::pin!(room);
@@ -368,6 +375,9 @@ impl Intake {
                 return result;
             }
             room.await;
+            if let Offered::Done(result) = self.record(event) {
+                return result;
+            }
         }
     }
 

@@ -32,7 +32,8 @@ pub struct PipelineStats {
     pub export_errors: u64,
     /// Records per batch; 0.0 before the first.
     pub avg_batch_size: f64,
-    /// From being recorded to being in the queue, on average. Measured for one record in each request.
+    /// From being recorded to being in the queue, on average. Measured for one record in each request, and for all that
+    /// had to wait for room.
     pub avg_ingestion_latency_us: f64,
     /// The same, 99th percentile.
     pub p99_ingestion_latency_us: f64,
