@@ -1,8 +1,7 @@
 //! A program sends a span of its own through a pipeline to an OTLP endpoint.
 //!
 //! The endpoint is a sink in this process, so that the example runs anywhere: `cargo run --example basic_usage`. The
-//! specification's `with_weaver_registry`, `with_adaptive_sampling` and `PrometheusExporter` come with the libraries that
-//! they belong to.
+//! specification's `with_weaver_registry` and `with_adaptive_sampling` come with the libraries that they belong to.
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use std::{
@@ -30,6 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_batch_size(1000)
         .with_flush_interval(Duration::from_millis(100))
         .with_exporter(Arc::new(OtlpExporter::new(OtlpConfig::default().with_endpoint(endpoint))))
+        .with_exporter(Arc::new(PrometheusExporter::new()))
         .build()?;
 
     // Record events

@@ -26,6 +26,7 @@
 /// Collecting a program's own telemetry: the pipeline, what goes into it, and where it goes.
 pub mod telemetry {
     pub use connect::otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol};
+    pub use connect::prometheus::{PrometheusConfig, PrometheusExporter};
     pub use otlp::{
         AttributeValue, LogRecord, Span, SpanStatus, TelemetryEvent,
         event::{

@@ -13,4 +13,5 @@ mod body;
 pub mod codec;
 pub mod limits;
 pub mod otlp;
+pub mod prometheus;
 mod read_ahead;

@@ -94,3 +94,36 @@ pub const MAX_JSON_GROWTH: usize = 4;
 
 /// A request is counted before it is indexed where its index could take up more than this part of the memory budget: a sixteenth.
 pub const COUNTED_DIVISOR: usize = 16;
+
+/// Buckets of one histogram, or quantiles of one summary, that an exporter to Prometheus exposes.
+pub const MAX_BUCKETS: usize = 1024;
+
+/// Buckets that an exponential histogram is converted to for formats that have only explicit ones.
+pub const MAX_CONVERTED_BUCKETS: usize = 64;
+
+/// Exemplars of one exponential histogram.
+pub const MAX_NATIVE_EXEMPLARS: usize = 10;
+
+/// Characters of an exemplar's labels, names and values together (OpenMetrics 1.0, section "Exemplars").
+pub const MAX_EXEMPLAR_CHARS: usize = 128;
+
+/// Series that an exporter to Prometheus exposes, where the configuration says nothing.
+pub const DEFAULT_MAX_SERIES: usize = 100_000;
+
+/// Bytes that these take up, where the configuration says nothing.
+pub const DEFAULT_MAX_SERIES_BYTES: usize = 128 << 20;
+
+/// Connections of scrapers that are open at once.
+pub const MAX_SCRAPE_CONNECTIONS: usize = 64;
+
+/// Scrapes whose answers are in memory at once.
+pub const MAX_SCRAPES: usize = 4;
+
+/// How long a scraper may take to read its answer.
+pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a scraper's connection may stay open without a request.
+pub const SCRAPE_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Bytes of an `Accept` header that are looked at.
+pub const MAX_ACCEPT_BYTES: usize = 4096;

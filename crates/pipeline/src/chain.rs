@@ -349,15 +349,15 @@ impl Work {
     fn leave(&mut self, mut item: Item, now_ns: u64) {
         self.counters.batches.add(1);
         self.counters.left.add(item.batch.len() as u64);
+        if self.outlets.is_empty() {
+            return item.resolve(Outcome::Removed);
+        }
         self.compress(&mut item);
         if let [outlet] = &self.outlets[..] {
             return self.hand(outlet, item, now_ns);
         }
         let no_required = !self.outlets.iter().any(Outlet::is_required);
         let counts = |outlet: &Outlet| no_required || outlet.is_required();
-        if self.outlets.is_empty() {
-            return item.resolve(Outcome::Removed);
-        }
         for outlet in self.outlets.iter().filter(|outlet| !counts(outlet)) {
             let copy = Item { batch: item.batch.clone(), context: item.context.without_shares() };
             self.hand(outlet, copy, now_ns);

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use otlp::Codec;
+use otlp::{Codec, Signal};
 
 use crate::{Compressor, Item, Outcome};
 
@@ -14,6 +14,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Exporter: Send + Sync + 'static {
     /// Its name in configuration, metrics and logs: `otlp`, `otlp/backup`, …
     fn name(&self) -> &str;
+
+    /// Whether it has a use for records of this signal. Pipelines do not offer it others.
+    fn takes(&self, signal: Signal) -> bool {
+        let _ = signal;
+        true
+    }
 
     /// A connection to the destination, made on the thread and runtime that will use it. Connecting is lazy: it happens in
     /// [`Sender::send`] and its failures are outcomes.

@@ -134,6 +134,11 @@ impl ExporterQueue {
         held
     }
 
+    /// Whether its exporter has a use for records of this signal; only those may be offered.
+    pub fn takes(&self, signal: otlp::Signal) -> bool {
+        self.shared.exporter.takes(signal)
+    }
+
     /// Puts an item in. `home` is the caller's shard: one of its consumers is preferred, so that the item stays in that
     /// core's caches. What becomes of the item is told to its shares and counted; nothing is returned.
     pub fn offer(&self, mut item: Item, home: usize, now_ns: u64) {

@@ -318,7 +318,7 @@ impl Drop for Connected {
     }
 }
 
-fn listen(
+pub(crate) fn listen(
     endpoint: &str,
     read_buffer: Option<usize>,
     write_buffer: Option<usize>,

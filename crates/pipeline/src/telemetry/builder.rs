@@ -120,7 +120,8 @@ impl TelemetryPipelineBuilder {
         self
     }
 
-    /// Adds a destination. Every record goes to each. Without any, records are counted and end there.
+    /// Adds a destination. Every record goes to each that takes its signal ([`Exporter::takes`]). Where there is none, records
+    /// are counted and end there.
     pub fn with_exporter(mut self, exporter: Arc<dyn Exporter>) -> Self {
         self.exporters.push(exporter);
         self
@@ -260,6 +261,7 @@ impl TelemetryPipelineBuilder {
                 steps: vec![Step::Batcher(batcher)],
                 outlets: queues
                     .iter()
+                    .filter(|queue| queue.takes(RECORDED[i]))
                     .map(|queue| Outlet::Exporter { queue: queue.clone(), required: true })
                     .collect(),
                 depth: Depth::Records,
