@@ -248,6 +248,22 @@ fn what_comes_back_after_the_deadline_is_given_up() {
     }
 }
 
+/// What waits for another attempt, much later, is tried at once in a shutdown: a consumer that sleeps until then is woken.
+#[test]
+fn what_waits_for_its_next_attempt_is_tried_in_a_shutdown() {
+    check(2, || {
+        let settings = ExporterSettings { retry: RetrySettings::default(), ..settings(1, 9, Policy::Refuse) };
+        let world = World::new(&[busy()], settings);
+        let shared = world.queue.shared.clone();
+        let mut nacked = std::pin::pin!(shared.moved.notified());
+        nacked.as_mut().enable();
+        let receipt = world.offer(1);
+        block_on(nacked);
+        assert_eq!(world.end(never()), (1, 0));
+        assert_eq!(block_on(receipt), Outcome::DELIVERED);
+    });
+}
+
 /// What is offered while the exporter shuts down is refused, delivered or given up: its sender is told in any case.
 #[test]
 fn what_is_offered_during_a_shutdown_is_answered() {
