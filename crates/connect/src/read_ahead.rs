@@ -11,9 +11,10 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 use crate::limits::READ_AHEAD_BYTES;
 
@@ -21,22 +22,22 @@ use crate::limits::READ_AHEAD_BYTES;
 /// [`READ_AHEAD_BYTES`] gets what it asks for from the kernel, without a copy in between.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
-    stream: TokioIo<TcpStream>,
+    stream: TcpStream,
     /// Read and not handed out. It has no memory while the socket has nothing: idle connections are many.
     ahead: BytesMut,
 }
 
 impl ReadAhead {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream: TokioIo::new(stream), ahead: BytesMut::new() }
+        Self { stream, ahead: BytesMut::new() }
     }
 }
 
-impl Read for ReadAhead {
+impl AsyncRead for ReadAhead {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
+        into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
@@ -44,7 +45,7 @@ impl Read for ReadAhead {
                 return Pin::new(&mut this.stream).poll_read(cx, into);
             }
             this.ahead.reserve(READ_AHEAD_BYTES);
-            let read = pin!(this.stream.inner_mut().read_buf(&mut this.ahead)).poll(cx);
+            let read = pin!(this.stream.read_buf(&mut this.ahead)).poll(cx);
             if !matches!(read, Poll::Ready(Ok(1..))) {
                 this.ahead = BytesMut::new();
                 return read.map_ok(drop);
@@ -57,7 +58,7 @@ impl Read for ReadAhead {
     }
 }
 
-impl Write for ReadAhead {
+impl AsyncWrite for ReadAhead {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -86,14 +87,13 @@ impl Write for ReadAhead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::rt::ReadBuf;
     use std::future::poll_fn;
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     async fn read(from: &mut ReadAhead, room: usize) -> Vec<u8> {
         let mut memory = vec![0; room];
         let mut buffer = ReadBuf::new(&mut memory);
-        poll_fn(|cx| Pin::new(&mut *from).poll_read(cx, buffer.unfilled())).await.unwrap();
+        poll_fn(|cx| Pin::new(&mut *from).poll_read(cx, &mut buffer)).await.unwrap();
         buffer.filled().to_vec()
     }
 

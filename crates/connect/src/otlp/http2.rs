@@ -15,7 +15,6 @@ use h2::{
 };
 use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
-use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::Sleep};
 
 use super::{
@@ -31,11 +30,9 @@ use crate::{
     read_ahead::ReadAhead,
 };
 
-type Io = TokioIo<ReadAhead>;
-
 /// One connection, and what answers the requests on it.
 pub(super) struct Http2<S> {
-    connection: server::Connection<Io, Bytes>,
+    connection: server::Connection<ReadAhead, Bytes>,
     window: Window,
     pings: Option<Pings>,
     answer: S,
@@ -59,7 +56,7 @@ pub(super) async fn open<S>(
         .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(Some(MAX_RESET_STREAMS))
         .data_frame_budget(MAX_SMALL_FRAME_BYTES);
-    let handshake = builder.handshake(TokioIo::new(ReadAhead::new(stream)));
+    let handshake = builder.handshake(ReadAhead::new(stream));
     let mut connection = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await.ok()?.ok()?;
     let pings = pings.and_then(|times| Some(Pings::new(connection.ping_pong()?, times)));
     Some(Http2 { connection, window, pings, answer })

@@ -502,12 +502,34 @@ fn expected_exemplar(exemplar: &Exemplar) -> metrics::v1::Exemplar {
     }
 }
 
+fn expected_exponential(histogram: &ExponentialHistogramData) -> metrics::v1::ExponentialHistogramDataPoint {
+    use metrics::v1::exponential_histogram_data_point;
+    // Buckets that say nothing are not written.
+    let buckets = |buckets: &Buckets| {
+        (*buckets != Buckets::default()).then(|| exponential_histogram_data_point::Buckets {
+            offset: buckets.offset,
+            bucket_counts: buckets.counts.clone(),
+        })
+    };
+    metrics::v1::ExponentialHistogramDataPoint {
+        count: histogram.count,
+        sum: histogram.sum,
+        scale: histogram.scale,
+        zero_count: histogram.zero_count,
+        positive: buckets(&histogram.positive),
+        negative: buckets(&histogram.negative),
+        min: histogram.min,
+        max: histogram.max,
+        zero_threshold: histogram.zero_threshold,
+        ..Default::default()
+    }
+}
+
 /// The points of a metric of one point.
 fn expected_data(point: &Metric, attributes: Vec<KeyValue>) -> metrics::v1::metric::Data {
     use metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
-        NumberDataPoint, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point, metric::Data,
-        number_data_point, summary_data_point::ValueAtQuantile,
+        ExponentialHistogram, Gauge, Histogram, HistogramDataPoint, NumberDataPoint, Sum, Summary,
+        SummaryDataPoint, metric::Data, number_data_point, summary_data_point::ValueAtQuantile,
     };
     let exemplars = point.exemplars.iter().map(expected_exemplar).collect();
     let (start_time_unix_nano, time_unix_nano) = (point.start_time_ns, point.time_ns);
@@ -549,30 +571,13 @@ fn expected_data(point: &Metric, attributes: Vec<KeyValue>) -> metrics::v1::metr
             aggregation_temporality: wire(temporality),
         }),
         MetricData::ExponentialHistogram { histogram, temporality } => {
-            // Buckets that say nothing are not written.
-            let buckets = |buckets: &Buckets| {
-                (*buckets != Buckets::default()).then(|| exponential_histogram_data_point::Buckets {
-                    offset: buckets.offset,
-                    bucket_counts: buckets.counts.clone(),
-                })
-            };
+            let mut data_point = expected_exponential(histogram);
+            data_point.attributes = attributes;
+            data_point.exemplars = exemplars;
+            data_point.start_time_unix_nano = start_time_unix_nano;
+            data_point.time_unix_nano = time_unix_nano;
             Data::ExponentialHistogram(ExponentialHistogram {
-                data_points: vec![ExponentialHistogramDataPoint {
-                    attributes,
-                    start_time_unix_nano,
-                    time_unix_nano,
-                    count: histogram.count,
-                    sum: histogram.sum,
-                    scale: histogram.scale,
-                    zero_count: histogram.zero_count,
-                    positive: buckets(&histogram.positive),
-                    negative: buckets(&histogram.negative),
-                    exemplars,
-                    min: histogram.min,
-                    max: histogram.max,
-                    zero_threshold: histogram.zero_threshold,
-                    ..Default::default()
-                }],
+                data_points: vec![data_point],
                 aggregation_temporality: wire(temporality),
             })
         }

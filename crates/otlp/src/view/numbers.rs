@@ -29,6 +29,9 @@ struct List<'a> {
     run: &'a [u8],
 }
 
+/// Takes one number off a packed run and says what is left.
+type Take = fn(&[u8]) -> Option<(u64, &[u8])>;
+
 impl<'a> List<'a> {
     fn new(body: &'a [u8], number: u32) -> Self {
         Self { ahead: wire::fields(body), number, run: &[] }
@@ -36,7 +39,7 @@ impl<'a> List<'a> {
 
     /// The next number; `read` takes one off a packed run.
     #[inline]
-    fn next(&mut self, read: fn(&[u8]) -> Option<(u64, &[u8])>) -> Option<u64> {
+    fn next(&mut self, read: Take) -> Option<u64> {
         loop {
             if let Some((value, rest)) = read(self.run) {
                 self.run = rest;
