@@ -204,8 +204,14 @@ impl Engine {
     }
 
     /// Takes nothing new, lets what was accepted leave until `deadline`, and says what did not. Blocks.
+    ///
+    /// Requests in flight have half of that time: what was acknowledged must not run out of it because somebody stalls in the
+    /// middle of a body.
     pub fn shutdown(self, deadline: Instant) -> DrainReport {
         let mut report = DrainReport::default();
+        self.queues.iter().for_each(ExporterQueue::hurry);
+        let now = Instant::now();
+        let for_requests = now + deadline.saturating_duration_since(now) / 2;
         // A chain is made after those that it leads to: backwards, what one lets go finds the next one open.
         let chains = || self.chains.iter().rev();
         let counters: Vec<_> = self.listening.iter().map(|(name, _)| name.clone()).collect();
@@ -215,7 +221,7 @@ impl Engine {
             .into_iter()
             .map(|(_, listening)| {
                 thread::spawn(move || {
-                    let cut = listening.drain(deadline);
+                    let cut = listening.drain(for_requests);
                     (cut, listening.counts())
                 })
             })

@@ -232,6 +232,13 @@ impl ExporterQueue {
         }
     }
 
+    /// Lets what waits for another attempt be tried at once. For a shutdown that begins: the far side may be back, and there
+    /// is no time to wait for later.
+    pub fn hurry(&self) {
+        self.shared.state().queue.all_due();
+        self.shared.wake_all();
+    }
+
     /// Takes no more items, sends what is there until `deadline` (what waits for another attempt is tried at once), gives
     /// up the rest, and says what did not leave.
     pub async fn drain(&self, deadline: Instant) -> Undelivered {

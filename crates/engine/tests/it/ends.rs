@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aldis_engine::{Engine, Options, check};
+use aldis_engine::{DrainReport, Engine, Options, check};
 use connect::otlp::{
     GrpcSettings, HttpSettings, Inlets, Listening, OtlpConfig, OtlpExporter, Protocol, Receiver,
     ReceiverSettings,
@@ -215,6 +215,11 @@ impl Near {
 
     pub(crate) fn engine(&self) -> &Engine {
         self.engine.as_ref().unwrap()
+    }
+
+    /// Shuts the engine down within this time.
+    pub(crate) fn shutdown(mut self, within: Duration) -> DrainReport {
+        self.engine.take().unwrap().shutdown(Instant::now() + within)
     }
 
     /// The address of a protocol: `grpc` or `http`.

@@ -12,6 +12,7 @@ use pipeline::{
     Outcome, RetrySettings,
     retry::{Attempt, GaveUp, Verdict},
 };
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::ends::{
     A_WHILE, BOTH, Far, Near, answer, block_on, busy, eventually, large, logs, one, record, request,
@@ -360,4 +361,27 @@ fn requests_carry_the_headers_and_are_compressed_as_told() {
         let [harder, _] = sent("compression: gzip, compression_params: {level: 12}");
         assert!(harder < gzip, "{kind}: {harder:?} bytes against {gzip:?}");
     }
+}
+
+/// What was acknowledged has time to leave at a shutdown, whoever stalls in the middle of a request.
+#[test]
+fn a_shutdown_sends_what_waits_for_another_attempt_though_a_client_stalls() {
+    block_on(async {
+        let far = Far::busy();
+        let never_again = "retry_on_failure: {initial_interval: 1h, max_interval: 1h, max_elapsed_time: 0s}";
+        let near = Near::relaying(BOTH, &far.exporter("otlp", never_again));
+        assert_eq!(near.ask(logs(3)).await, Outcome::DELIVERED);
+        eventually("a first attempt", || !far.batches().is_empty()).await;
+        let mut stalled = TcpStream::connect(near.address("http")).await.unwrap();
+        let head = "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: 100\r\n\r\n";
+        stalled.write_all(head.as_bytes()).await.unwrap();
+        stalled.write_all(&[0; 10]).await.unwrap();
+        let offered = || near.engine().receivers()[0].1.signal(Signal::Logs).requests_offered;
+        eventually("a request in flight", || offered() == 2).await;
+        far.take_all();
+        let report = near.shutdown(Duration::from_secs(3));
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.connections_cut, 1);
+        assert_eq!(report.stats.exporter("otlp", Signal::Logs).unwrap().delivered, 3);
+    });
 }
