@@ -9,6 +9,7 @@ pub mod memory_limiter;
 pub mod nop;
 pub mod otlp_exporter;
 pub mod otlp_receiver;
+pub mod prometheus;
 pub mod resource;
 
 use std::fmt;
@@ -87,6 +88,8 @@ pub enum Settings {
     OtlpReceiver(Box<otlp_receiver::OtlpReceiverSettings>),
     /// Exporters `otlp` and `otlphttp`.
     OtlpExporter(Box<otlp_exporter::OtlpExporterSettings>),
+    /// Exporter `prometheus`.
+    Prometheus(Box<prometheus::PrometheusSettings>),
     /// Processor `batch`.
     Batch(batch::BatchSettings),
     /// Processor `memory_limiter`.
@@ -110,6 +113,7 @@ pub const COMPONENTS: &[Component] = &[
     filter::COMPONENT,
     otlp_exporter::GRPC,
     otlp_exporter::HTTP,
+    prometheus::COMPONENT,
     nop::EXPORTER,
 ];
 

@@ -154,6 +154,7 @@ impl Graph {
                     Some(Settings::OtlpExporter(settings)) => {
                         settings.delivery.queue.as_ref().is_none_or(|queue| queue.wait_for_result)
                     }
+                    Some(Settings::Prometheus(_)) => false,
                     _ => true,
                 };
                 all.push(Ownership { pipeline: plan.name.clone(), exporter: exporter.clone(), exported });
@@ -219,7 +220,9 @@ impl<'a> Resolver<'a> {
                 plan.exporters.push(reference.id.clone());
             }
         }
-        plan.depth = plan.stages.iter().map(|stage| stage.needs(plan.signal)).max().unwrap_or_default();
+        let stages = plan.stages.iter().map(|stage| stage.needs(plan.signal));
+        let exporters = plan.exporters.iter().map(|id| self.needs(id));
+        plan.depth = stages.chain(exporters).max().unwrap_or_default();
         self.framing(&plan, pipeline);
         self.graph.pipelines.push(plan);
     }
@@ -251,7 +254,10 @@ impl<'a> Resolver<'a> {
                 return plan.stages.push(Stage::Filter { id, settings: settings.clone() });
             }
             Settings::Edit(settings) => settings.clone(),
-            Settings::OtlpReceiver(_) | Settings::OtlpExporter(_) | Settings::Nop => return,
+            Settings::OtlpReceiver(_)
+            | Settings::OtlpExporter(_)
+            | Settings::Prometheus(_)
+            | Settings::Nop => return,
         };
         if let Some(Stage::Edit { ids, settings }) = plan.stages.last_mut() {
             let row: Vec<EditSettings> = settings.iter().chain([&edit]).cloned().collect();
@@ -273,9 +279,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// How deep an exporter needs batches to be indexed.
+    fn needs(&self, exporter: &Id) -> Depth {
+        match self.graph.exporters.get(exporter) {
+            Some(Settings::Prometheus(_)) => Depth::Records,
+            _ => Depth::Counts,
+        }
+    }
+
     /// What was only framing-checked can be counted and passed on, nothing else.
     fn framing(&mut self, plan: &Plan, pipeline: &Pipeline) {
-        let Some(stage) = plan.stages.first() else { return };
+        let stage = plan.stages.first().map(Stage::name);
+        let exporter = || plan.exporters.iter().find(|id| self.needs(id) > Depth::Counts).map(Id::to_string);
+        let Some(reader) = stage.or_else(exporter) else { return };
         for reference in &pipeline.receivers {
             let framing = matches!(
                 self.graph.receivers.get(&reference.id),
@@ -283,16 +299,15 @@ impl<'a> Resolver<'a> {
             );
             if framing {
                 let message = format!(
-                    "`{}` only counts records (`check: framing`), but `{}` must read them",
-                    reference.id,
-                    stage.name()
+                    "`{}` only counts records (`check: framing`), but `{reader}` must read them",
+                    reference.id
                 );
                 let path = format!("service.pipelines.{}.receivers", plan.name);
                 self.problems.error(
                     reference.place,
                     &path,
                     message,
-                    "set `check: full`, or remove the processors",
+                    "set `check: full`, or remove what reads them",
                 );
             }
         }
@@ -325,14 +340,20 @@ impl<'a> Resolver<'a> {
     /// Two listeners cannot have one address.
     fn listeners(&mut self) {
         let mut taken: Vec<(String, &Id)> = Vec::new();
-        for configured in self.config.of(Class::Receiver) {
-            let Settings::OtlpReceiver(settings) = &configured.settings else { continue };
-            if !self.graph.receivers.contains_key(&configured.id) {
-                continue;
-            }
-            let grpc = settings.grpc.as_ref().map(|grpc| &grpc.endpoint);
-            let http = settings.http.as_ref().map(|http| &http.endpoint);
-            for endpoint in grpc.into_iter().chain(http).filter(|endpoint| !endpoint.ends_with(":0")) {
+        for configured in self.config.of(Class::Receiver).chain(self.config.of(Class::Exporter)) {
+            let (used, endpoints) = match &configured.settings {
+                Settings::OtlpReceiver(settings) => {
+                    let grpc = settings.grpc.as_ref().map(|grpc| &grpc.endpoint);
+                    let http = settings.http.as_ref().map(|http| &http.endpoint);
+                    let used = self.graph.receivers.contains_key(&configured.id);
+                    (used, grpc.into_iter().chain(http).collect::<Vec<_>>())
+                }
+                Settings::Prometheus(settings) => {
+                    (self.graph.exporters.contains_key(&configured.id), vec![&settings.endpoint])
+                }
+                _ => continue,
+            };
+            for endpoint in endpoints.into_iter().filter(|endpoint| used && !endpoint.ends_with(":0")) {
                 if let Some((_, first)) = taken.iter().find(|(known, _)| known == endpoint) {
                     let message = match *first == &configured.id {
                         true => format!("`{first}` listens on {endpoint} with two protocols"),
@@ -340,7 +361,7 @@ impl<'a> Resolver<'a> {
                     };
                     self.problems.error(
                         configured.place,
-                        "receivers",
+                        configured.component.class.section(),
                         message,
                         "give one of them another port",
                     );

@@ -10,7 +10,10 @@ mod stages;
 
 use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc, thread, time::Instant};
 
-use connect::otlp::{Inlets, Listening, Receiver, ReceiverCounts, ReceiverSettings, receiver::BindError};
+use connect::{
+    otlp::{Inlets, Listening, Receiver, ReceiverCounts, ReceiverSettings, receiver::BindError},
+    prometheus::{Endpoint, PrometheusConfig, PrometheusExporter, Serving},
+};
 use otlp::Signal;
 use pipeline::{
     Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats,
@@ -41,6 +44,13 @@ pub enum StartError {
         /// Why.
         source: BindError,
     },
+    /// An exporter that is scraped cannot listen.
+    Serve {
+        /// The exporter.
+        exporter: Id,
+        /// Why.
+        source: BindError,
+    },
     /// Threads or runtimes are not to be had.
     Threads(io::Error),
     /// The memory limiter's percentages leave nothing on this machine.
@@ -56,6 +66,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen { receiver, source } => write!(f, "receiver `{receiver}`: {source}"),
+            StartError::Serve { exporter, source } => write!(f, "exporter `{exporter}`: {source}"),
             StartError::Threads(source) => write!(f, "threads could not be started: {source}"),
             StartError::Memory { limiter, source } => write!(f, "memory limiter `{limiter}`: {source}"),
         }
@@ -65,7 +76,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StartError::Listen { source, .. } => Some(source),
+            StartError::Listen { source, .. } | StartError::Serve { source, .. } => Some(source),
             StartError::Threads(source) => Some(source),
             StartError::Memory { source, .. } => Some(source),
         }
@@ -75,9 +86,9 @@ impl std::error::Error for StartError {
 /// An address that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The receiver.
+    /// The receiver, or the exporter that is scraped.
     pub receiver: String,
-    /// The protocol: `grpc` or `http`.
+    /// The protocol: `grpc`, `http`, or `prometheus` of a scrape endpoint.
     pub protocol: &'static str,
     /// The address, with the port that the system chose where 0 was asked for.
     pub address: SocketAddr,
@@ -114,6 +125,8 @@ impl DrainReport {
 pub struct Engine {
     shards: Shards,
     listening: Vec<(String, Listening)>,
+    /// Scrape endpoints: they answer until the end.
+    _serving: Vec<Serving>,
     addresses: Vec<Bound>,
     chains: Vec<Arc<Chain>>,
     queues: Vec<ExporterQueue>,
@@ -160,12 +173,20 @@ impl Engine {
                 bound.push((id, Receiver::bind(settings).map_err(source)?));
             }
         }
+        let budget = Budget::new(default_budget());
+        let (scraped, endpoints) = scraped(graph, &budget)?;
         let shards = Shards::start(options.shards, "aldis").map_err(StartError::Threads)?;
-        let mut builder = Builder::new(graph, &shards)?;
+        let mut builder = Builder { budget, scraped, ..Builder::new(graph, &shards)? };
         builder.build();
         let Builder { ledger, health, queues, chains, doors, .. } = builder;
         let mut addresses = Vec::new();
         let mut listening = Vec::new();
+        let mut serving = Vec::new();
+        for (i, (id, endpoint)) in endpoints.into_iter().enumerate() {
+            let address = endpoint.address();
+            addresses.push(Bound { receiver: id.to_string(), protocol: "prometheus", address });
+            serving.push(endpoint.start(&shards, i));
+        }
         for (id, receiver) in bound {
             let name = id.to_string();
             for (protocol, address) in [("grpc", receiver.grpc_addr()), ("http", receiver.http_addr())] {
@@ -175,7 +196,7 @@ impl Engine {
             listening.push((name, receiver.start(&shards, inlets)));
         }
         let queues = queues.into_values().collect();
-        Ok(Engine { shards, listening, addresses, chains, queues, ledger, health })
+        Ok(Engine { shards, listening, _serving: serving, addresses, chains, queues, ledger, health })
     }
 
     /// The addresses that are listened on.
@@ -263,6 +284,24 @@ fn drain(queues: &[ExporterQueue], shards: &Shards, deadline: Instant) -> Vec<Un
     std::iter::from_fn(next).take(queues.len()).collect()
 }
 
+/// Exporters that are scraped, by name.
+type Scraped = BTreeMap<Id, PrometheusExporter>;
+
+/// Makes the exporters that are scraped, and binds their sockets.
+fn scraped(graph: &Graph, budget: &Budget) -> Result<(Scraped, Vec<(Id, Endpoint)>), StartError> {
+    let (mut exporters, mut endpoints) = (Scraped::new(), Vec::new());
+    for (id, settings) in &graph.exporters {
+        if let Settings::Prometheus(settings) = settings {
+            let config = PrometheusConfig { name: id.to_string(), ..settings.config.clone() };
+            let exporter = PrometheusExporter::with_budget(config, budget.clone());
+            let source = |source| StartError::Serve { exporter: id.clone(), source };
+            endpoints.push((id.clone(), Endpoint::bind(&exporter, &settings.endpoint).map_err(source)?));
+            exporters.insert(id.clone(), exporter);
+        }
+    }
+    Ok((exporters, endpoints))
+}
+
 fn limiters(graph: &Graph) -> Result<BTreeMap<Id, MemoryLimiter>, StartError> {
     let total = memory_limit::total_memory().unwrap_or(limits::UNKNOWN_MEMORY_BYTES);
     let make = |(id, settings): (&Id, _)| {
@@ -284,6 +323,7 @@ struct Builder<'a> {
     shards: &'a Shards,
     limiters: BTreeMap<Id, MemoryLimiter>,
     budget: Budget,
+    scraped: Scraped,
     ledger: Ledger,
     health: Health,
     /// One for each exporter and signal, so that a flood of one signal cannot starve another.
@@ -300,6 +340,7 @@ impl<'a> Builder<'a> {
             shards,
             limiters: limiters(graph)?,
             budget: Budget::new(default_budget()),
+            scraped: Scraped::new(),
             ledger: Ledger::new(),
             health: Health::new(),
             queues: BTreeMap::new(),
@@ -354,7 +395,10 @@ impl<'a> Builder<'a> {
         let settings = &self.graph.exporters[id];
         let key = (id.clone(), plan.signal);
         if !self.queues.contains_key(&key) {
-            let exporter = exporters::exporter(id, settings);
+            let exporter = match self.scraped.get(id) {
+                Some(exporter) => Arc::new(exporter.clone()),
+                None => exporters::exporter(id, settings),
+            };
             let settings = exporters::queue(settings, &self.budget);
             let queue = ExporterQueue::start(exporter, settings, self.shards, &self.ledger, &self.health);
             self.queues.insert(key.clone(), queue);

@@ -8,6 +8,7 @@ mod hostile;
 mod measure;
 #[path = "../../src/body/tests/pieces.rs"]
 mod pieces;
+mod prometheus;
 mod round_trip;
 mod rows;
 mod side;

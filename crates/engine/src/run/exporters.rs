@@ -29,6 +29,10 @@ pub(super) fn exporter(id: &Id, settings: &Settings) -> Arc<dyn Exporter> {
 pub(super) fn queue(settings: &Settings, budget: &Budget) -> ExporterSettings {
     match settings {
         Settings::OtlpExporter(settings) => delivered(&settings.delivery, settings.config.timeout, budget),
+        // Taking points is a matter of memory: nobody waits for long, and nobody is refused for coming at the same time.
+        Settings::Prometheus(_) => {
+            ExporterSettings { policy: Policy::Block, ..ExporterSettings::direct(DIRECT_SENDS) }
+        }
         _ => ExporterSettings::direct(NOP_SENDS),
     }
 }
