@@ -181,12 +181,6 @@ impl Engine {
         let Builder { ledger, health, queues, chains, doors, .. } = builder;
         let mut addresses = Vec::new();
         let mut listening = Vec::new();
-        let mut serving = Vec::new();
-        for (i, (id, endpoint)) in endpoints.into_iter().enumerate() {
-            let address = endpoint.address();
-            addresses.push(Bound { receiver: id.to_string(), protocol: "prometheus", address });
-            serving.push(endpoint.start(&shards, i));
-        }
         for (id, receiver) in bound {
             let name = id.to_string();
             for (protocol, address) in [("grpc", receiver.grpc_addr()), ("http", receiver.http_addr())] {
@@ -194,6 +188,12 @@ impl Engine {
             }
             let inlets = (0..shards.count()).map(|shard| inlets(graph, &doors, id, shard)).collect();
             listening.push((name, receiver.start(&shards, inlets)));
+        }
+        let mut serving = Vec::new();
+        for (i, (id, endpoint)) in endpoints.into_iter().enumerate() {
+            let address = endpoint.address();
+            addresses.push(Bound { receiver: id.to_string(), protocol: "prometheus", address });
+            serving.push(endpoint.start(&shards, i));
         }
         let queues = queues.into_values().collect();
         Ok(Engine { shards, listening, _serving: serving, addresses, chains, queues, ledger, health })

@@ -260,3 +260,56 @@ fn series_and_answers_are_charged() {
     assert!(ask(serving.address(), "GET /metrics HTTP/1.1\r\n").0.starts_with("http/1.1 200"));
     assert_eq!(exporter.stats().series_bytes as usize, budget.used(), "answers were given back");
 }
+
+#[test]
+fn an_exporter_is_asked_by_its_own_names() {
+    let exporter = PrometheusExporter::new();
+    let (endpoint, address) = exporter.listen("127.0.0.1:0").unwrap();
+    assert!(exporter.listen(&address.to_string()).is_err(), "it is taken");
+    let shards = pipeline::Shards::start(1, "scrape").unwrap();
+    let serving = endpoint.start(&shards, 0);
+    assert_eq!(serving.address(), address);
+    let observed = exporter.observe(&gauge("g", 1), pipeline::clock::now_ns());
+    assert_eq!((observed.taken, observed.rejected, exporter.stats().taken), (1, 0, 1));
+    assert!(ask(address, "GET /metrics HTTP/1.1\r\n").0.starts_with("http/1.1 200"));
+    drop(serving);
+    // Whoever connects now finds nobody, or nobody who answers.
+    let is_gone = (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        TcpStream::connect(address).is_err()
+    });
+    assert!(is_gone, "the endpoint ends with what was returned");
+}
+
+#[test]
+fn a_configuration_is_said_in_one_expression() {
+    let said = PrometheusConfig::default()
+        .with_namespace("ns")
+        .with_const_label("a", "b")
+        .with_translation_strategy(TranslationStrategy::NoTranslation)
+        .with_open_metrics(true)
+        .with_metric_expiration(Duration::from_secs(7))
+        .with_max_series(8)
+        .with_max_series_bytes(1 << 20);
+    let spelled = PrometheusConfig {
+        name: "prometheus".into(),
+        namespace: "ns".into(),
+        const_labels: vec![("a".into(), "b".into())],
+        send_timestamps: false,
+        metric_expiration: Duration::from_secs(7),
+        resource_labels: false,
+        exclude_service_attributes: false,
+        enable_open_metrics: true,
+        without_scope_info: false,
+        translation_strategy: TranslationStrategy::NoTranslation,
+        created_samples: false,
+        max_series: 8,
+        max_series_bytes: 1 << 20,
+    };
+    assert_eq!(said, spelled);
+    let exporter = PrometheusExporter::with_config(said);
+    exporter.observe(&gauge("g.h", 1), SECOND);
+    let format = Format { encoding: Encoding::OpenMetrics, escaping: Escaping::AllowUtf8 };
+    let text = String::from_utf8(exporter.render(format, SECOND)).unwrap();
+    assert_eq!(text, "# TYPE \"ns_g.h\" gauge\n{\"ns_g.h\",a=\"b\"} 1\n# EOF\n");
+}

@@ -10,4 +10,5 @@ mod frames;
 mod limiting;
 mod pinging;
 mod receiving;
+mod scraping;
 mod sending;
