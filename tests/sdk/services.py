@@ -21,13 +21,15 @@ class Service:
         path = os.path.join(self.folder.name, "config.yaml")
         with open(path, "w") as file:
             file.write(text)
+        self.start(name, [*command, "--config", path])
+        self.grpc, self.http = listen
+
+    def start(self, name, command):
         self.name = name
-        command = [*command, "--config", path]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.said = []
         self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
         self.reader.start()
-        self.grpc, self.http = listen
 
     def wait_for(self, ready):
         """Waits until `ready` returns something; that is returned."""
@@ -66,9 +68,9 @@ class Aldis(Service):
         super().__init__("aldis", command, ("127.0.0.1:0", "127.0.0.1:0"), config)
         self.wait_for(lambda: os.path.exists(addresses) or None)
         with open(addresses) as file:
-            bound = {entry["protocol"]: entry["address"] for entry in json.load(file)["addresses"]}
+            self.bound = {entry["protocol"]: entry["address"] for entry in json.load(file)["addresses"]}
         os.unlink(addresses)
-        self.grpc, self.http = bound["grpc"], bound["http"]
+        self.grpc, self.http = self.bound["grpc"], self.bound["http"]
 
 
 class Collector(Service):

@@ -8,6 +8,7 @@ mod cargo_tests;
 mod examples;
 mod fuzz;
 mod models;
+mod prometheus;
 mod run;
 mod sdk;
 mod skips;
@@ -51,7 +52,7 @@ struct Suite {
     run: fn() -> Tally,
 }
 
-const SUITES: [Suite; 9] = [
+const SUITES: [Suite; 10] = [
     Suite { name: "tidy", about: "the house: layers, sizes, words, links, promises", run: cargo_tests::tidy },
     Suite {
         name: "rust",
@@ -66,6 +67,11 @@ const SUITES: [Suite; 9] = [
         name: "collector",
         about: "OpenTelemetry Collector before and behind `aldis serve`",
         run: sdk::collector,
+    },
+    Suite {
+        name: "prometheus",
+        about: "scrapes of `aldis serve` by Prometheus, promtool and the parsers of others",
+        run: prometheus::run,
     },
     Suite {
         name: "models",

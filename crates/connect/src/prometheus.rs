@@ -25,7 +25,7 @@ mod unit;
 mod value;
 
 pub use exporter::PrometheusExporter;
-pub use format::{Encoding, Escaping, Format};
+pub use format::{Escaping, Format, Syntax};
 pub use naming::TranslationStrategy;
 pub use rejection::Rejection;
 pub use scrape::{Endpoint, Serving};

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Longest time to fetch or build what a suite needs.
 const SET_UP_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Longest time for one suite's tests.
-const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
+pub(super) const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn python() -> Tally {
     suite("python", |tools| Ok(vec!["--content".into(), tools.python.clone(), here("python/client.py")]))
@@ -66,9 +66,9 @@ pub(super) fn collector() -> Tally {
 }
 
 /// What every suite needs.
-struct Tools {
-    python: String,
-    aldis: PathBuf,
+pub(super) struct Tools {
+    pub(super) python: String,
+    pub(super) aldis: PathBuf,
 }
 
 /// Sets up, then runs the driver with the client's command line.
@@ -103,14 +103,14 @@ fn suite(name: &str, client: impl FnOnce(&Tools) -> Result<Vec<String>, String>)
 }
 
 /// Why a suite cannot start.
-enum SetUp {
+pub(super) enum SetUp {
     /// Something that this machine does not have.
     Missing(String),
     /// Our own code does not build.
     Broken,
 }
 
-fn tools() -> Result<Tools, SetUp> {
+pub(super) fn tools() -> Result<Tools, SetUp> {
     let python = venv().map_err(SetUp::Missing)?;
     let built =
         watched(Command::new("cargo").args(["build", "--quiet", "-p", "aldis"]), SET_UP_LIMIT, |_| true);
@@ -134,7 +134,11 @@ fn venv() -> Result<String, String> {
 }
 
 /// Does the work unless the stamp file says that it was done for the same input.
-fn set_up_once(stamp: &Path, input: &str, work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(super) fn set_up_once(
+    stamp: &Path,
+    input: &str,
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     if std::fs::read_to_string(stamp).is_ok_and(|done| done == input) {
         return Ok(());
     }
@@ -142,7 +146,7 @@ fn set_up_once(stamp: &Path, input: &str, work: impl FnOnce() -> Result<(), Stri
     std::fs::write(stamp, input).map_err(|e| format!("{}: {e}", stamp.display()))
 }
 
-fn set_up(command: &mut Command) -> Result<(), String> {
+pub(super) fn set_up(command: &mut Command) -> Result<(), String> {
     let line = format!("{command:?}");
     if watched(command, SET_UP_LIMIT, |_| true).success {
         Ok(())
@@ -151,7 +155,7 @@ fn set_up(command: &mut Command) -> Result<(), String> {
     }
 }
 
-fn require(program: &str, args: &[&str]) -> Result<(), String> {
+pub(super) fn require(program: &str, args: &[&str]) -> Result<(), String> {
     answer(Command::new(program).args(args)).map(drop).ok_or_else(|| format!("there is no {program}"))
 }
 
@@ -159,18 +163,18 @@ fn sources() -> PathBuf {
     crate::root().join("tests/sdk")
 }
 
-fn here(path: &str) -> String {
+pub(super) fn here(path: &str) -> String {
     sources().join(path).display().to_string()
 }
 
-fn work_dir() -> Result<PathBuf, String> {
+pub(super) fn work_dir() -> Result<PathBuf, String> {
     let folder = crate::target_dir().join("sdk");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     Ok(folder)
 }
 
 /// Reads `N passed, M failed, K skipped`, the last line of a driver; `skipped: name: reason` lines before it name them.
-fn closing_line(lines: &[String]) -> Option<Tally> {
+pub(super) fn closing_line(lines: &[String]) -> Option<Tally> {
     let last = lines.iter().rev().find(|line| line.contains(" passed, "))?;
     let mut numbers = last.split(", ").map(|part| part.split(' ').next().and_then(|n| n.parse().ok()));
     let (passed, failed) = (numbers.next()??, numbers.next()??);

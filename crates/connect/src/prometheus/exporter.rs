@@ -13,7 +13,7 @@ use otlp::{Batch, Signal};
 use pipeline::{Budget, Charge, Exporter, Item, Outcome, Sender, Shards, clock::now_ns, exporter::BoxFuture};
 
 use super::{
-    Encoding, Endpoint, Format, Observed, PrometheusConfig, PrometheusStats, Serving, proto,
+    Endpoint, Format, Observed, PrometheusConfig, PrometheusStats, Serving, Syntax, proto,
     table::SeriesTable, text,
 };
 use crate::otlp::receiver::BindError;
@@ -124,9 +124,9 @@ impl PrometheusExporter {
         let mut books = self.books();
         books.table.expire(now_ns);
         books.settle();
-        match format.encoding {
-            Encoding::Text | Encoding::OpenMetrics => text::put(&books.table, format, &mut out),
-            Encoding::Protobuf => proto::put(&books.table, format, &mut out),
+        match format.syntax {
+            Syntax::Text | Syntax::OpenMetrics => text::put(&books.table, format, &mut out),
+            Syntax::Protobuf => proto::put(&books.table, format, &mut out),
         }
         drop(books);
         self.inner.expected_bytes.fetch_max(out.len(), Ordering::Relaxed);

@@ -10,7 +10,7 @@ use crate::limits::MAX_ACCEPT_BYTES;
 
 /// How an exposition is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
+pub enum Syntax {
     /// The text format, version 0.0.4 (1.0.0 where names have characters that only it allows).
     #[default]
     Text,
@@ -37,16 +37,16 @@ pub enum Escaping {
 /// A format.
 ///
 /// ```
-/// use aldis_connect::prometheus::{Encoding, Format};
+/// use aldis_connect::prometheus::{Syntax, Format};
 ///
 /// let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// assert_eq!(Format::negotiate(accept, true).encoding, Encoding::OpenMetrics);
+/// assert_eq!(Format::negotiate(accept, true).syntax, Syntax::OpenMetrics);
 /// assert_eq!(Format::negotiate(accept, false), Format::default());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     /// How it is encoded.
-    pub encoding: Encoding,
+    pub syntax: Syntax,
     /// What becomes of names.
     pub escaping: Escaping,
 }
@@ -75,15 +75,15 @@ impl Format {
     /// The `Content-Type` of an exposition in this format.
     pub fn content_type(self) -> String {
         let escaping = self.escaping.name();
-        match self.encoding {
-            Encoding::Text if self.escaping == Escaping::AllowUtf8 => {
+        match self.syntax {
+            Syntax::Text if self.escaping == Escaping::AllowUtf8 => {
                 format!("text/plain; version=1.0.0; charset=utf-8; escaping={escaping}")
             }
-            Encoding::Text => format!("text/plain; version=0.0.4; charset=utf-8; escaping={escaping}"),
-            Encoding::OpenMetrics => {
+            Syntax::Text => format!("text/plain; version=0.0.4; charset=utf-8; escaping={escaping}"),
+            Syntax::OpenMetrics => {
                 format!("application/openmetrics-text; version=1.0.0; charset=utf-8; escaping={escaping}")
             }
-            Encoding::Protobuf => format!(
+            Syntax::Protobuf => format!(
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping={escaping}"
             ),
         }
@@ -107,21 +107,21 @@ impl Wish {
                 _ => {}
             }
         }
-        wish.format.encoding = match media.as_str() {
-            "text/plain" if matches!(version, "" | "0.0.4" | "1.0.0") => Encoding::Text,
-            "text/*" | "*/*" => Encoding::Text,
+        wish.format.syntax = match media.as_str() {
+            "text/plain" if matches!(version, "" | "0.0.4" | "1.0.0") => Syntax::Text,
+            "text/*" | "*/*" => Syntax::Text,
             "application/openmetrics-text" if open_metrics && matches!(version, "" | "0.0.1" | "1.0.0") => {
-                Encoding::OpenMetrics
+                Syntax::OpenMetrics
             }
             "application/vnd.google.protobuf"
                 if matches!(proto, "" | "io.prometheus.client.MetricFamily") && delimited =>
             {
-                Encoding::Protobuf
+                Syntax::Protobuf
             }
             _ => return None,
         };
         // Only version 1.0.0 of the text formats has names in quotes.
-        if wish.format.encoding != Encoding::Protobuf && version != "1.0.0" {
+        if wish.format.syntax != Syntax::Protobuf && version != "1.0.0" {
             wish.format.escaping = Escaping::Underscores;
         }
         Some(wish)
@@ -134,7 +134,7 @@ fn quality(text: &str) -> Option<u32> {
     (0.0..=1.0).contains(&value).then_some((value * 1000.0).round() as u32)
 }
 
-/// Whether `Accept-Encoding` allows gzip.
+/// Whether `Accept-Syntax` allows gzip.
 pub(super) fn accepts_gzip(header: &str) -> bool {
     let mut any = false;
     for part in header.split(',') {
@@ -225,7 +225,7 @@ mod tests {
     fn scrapers_get_what_they_like_best() {
         const PROTO: &str =
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
-        let format = |encoding, escaping| Format { encoding, escaping };
+        let format = |syntax, escaping| Format { syntax, escaping };
         let prometheus3 = format!(
             "{PROTO};escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.2"
         );
@@ -236,15 +236,15 @@ mod tests {
             (
                 "text/plain;version=0.0.4;q=0.5,application/openmetrics-text",
                 true,
-                format(Encoding::OpenMetrics, Escaping::Underscores),
+                format(Syntax::OpenMetrics, Escaping::Underscores),
             ),
             ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text", false, Format::default()),
-            (PROTO, true, format(Encoding::Protobuf, Escaping::Underscores)),
+            (PROTO, true, format(Syntax::Protobuf, Escaping::Underscores)),
             ("application/vnd.google.protobuf;proto=other,text/plain;q=0.1", true, Format::default()),
             ("application/vnd.google.protobuf;encoding=text", true, Format::default()),
-            (&prometheus3, true, format(Encoding::OpenMetrics, Escaping::AllowUtf8)),
-            (&prometheus3, false, format(Encoding::Protobuf, Escaping::AllowUtf8)),
-            ("text/plain;version=1.0.0;escaping=\"values\"", true, format(Encoding::Text, Escaping::Values)),
+            (&prometheus3, true, format(Syntax::OpenMetrics, Escaping::AllowUtf8)),
+            (&prometheus3, false, format(Syntax::Protobuf, Escaping::AllowUtf8)),
+            ("text/plain;version=1.0.0;escaping=\"values\"", true, format(Syntax::Text, Escaping::Values)),
             ("text/plain;version=0.0.4;escaping=allow-utf-8", true, Format::default()),
             ("application/openmetrics-text;q=0, text/plain", true, Format::default()),
             ("application/openmetrics-text;q=nonsense", true, Format::default()),

@@ -6,7 +6,7 @@
 use super::{
     exemplars::Exemplar,
     family::{Family, Kind},
-    format::{Encoding, Escaping, Format},
+    format::{Escaping, Format, Syntax},
     labels::Labels,
     naming::{is_legacy_label, is_legacy_metric},
     number::{put_canonical_float, put_count, put_float, put_int, put_seconds},
@@ -17,7 +17,7 @@ use super::{
 
 /// Writes everything.
 pub(super) fn put(table: &SeriesTable, format: Format, out: &mut Vec<u8>) {
-    let open_metrics = format.encoding == Encoding::OpenMetrics;
+    let open_metrics = format.syntax == Syntax::OpenMetrics;
     let mut writer = Writer {
         out,
         open_metrics,

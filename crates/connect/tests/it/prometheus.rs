@@ -15,7 +15,7 @@ use std::{
 
 use aldis_connect::{
     codec,
-    prometheus::{Encoding, Escaping, Format, PrometheusConfig, PrometheusExporter, TranslationStrategy},
+    prometheus::{Escaping, Format, PrometheusConfig, PrometheusExporter, Syntax, TranslationStrategy},
 };
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal, json};
 use pipeline::Budget;
@@ -94,22 +94,22 @@ impl Case {
             }
             return out;
         }
-        let (encoding, escaping) = format.split_once(' ').unwrap_or((format, ""));
+        let (syntax, escaping) = format.split_once(' ').unwrap_or((format, ""));
         let escaping = match escaping {
             "allow-utf-8" => Escaping::AllowUtf8,
             "dots" => Escaping::Dots,
             "values" => Escaping::Values,
             _ => Escaping::Underscores,
         };
-        let encoding = match encoding {
-            "text" => Encoding::Text,
-            "openmetrics" => Encoding::OpenMetrics,
-            "protobuf" => Encoding::Protobuf,
+        let syntax = match syntax {
+            "text" => Syntax::Text,
+            "openmetrics" => Syntax::OpenMetrics,
+            "protobuf" => Syntax::Protobuf,
             _ => panic!("no such format: {format}"),
         };
-        let bytes = self.exporter().render(Format { encoding, escaping }, now_ns);
-        match encoding {
-            Encoding::Protobuf => client_model::describe(&bytes),
+        let bytes = self.exporter().render(Format { syntax, escaping }, now_ns);
+        match syntax {
+            Syntax::Protobuf => client_model::describe(&bytes),
             _ => String::from_utf8(bytes).unwrap(),
         }
     }
@@ -203,6 +203,7 @@ fn a_scraper_gets_what_it_asks_for_and_nothing_else_is_there() {
         head.starts_with("http/1.1 200") && head.contains("content-type: text/plain; version=0.0.4"),
         "{head}"
     );
+    assert!(head.contains("vary: accept, accept-encoding"), "{head}");
     assert_eq!(body, b"# TYPE g gauge\ng 7\n");
 
     let open = "GET /metrics HTTP/1.1\r\naccept: application/openmetrics-text;version=1.0.0\r\naccept-encoding: gzip\r\n";
@@ -309,7 +310,7 @@ fn a_configuration_is_said_in_one_expression() {
     assert_eq!(said, spelled);
     let exporter = PrometheusExporter::with_config(said);
     exporter.observe(&gauge("g.h", 1), SECOND);
-    let format = Format { encoding: Encoding::OpenMetrics, escaping: Escaping::AllowUtf8 };
+    let format = Format { syntax: Syntax::OpenMetrics, escaping: Escaping::AllowUtf8 };
     let text = String::from_utf8(exporter.render(format, SECOND)).unwrap();
     assert_eq!(text, "# TYPE \"ns_g.h\" gauge\n{\"ns_g.h\",a=\"b\"} 1\n# EOF\n");
 }
