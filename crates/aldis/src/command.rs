@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and what it calls.
 
+mod builtin;
 mod check;
+mod demo;
 mod load;
 mod serve;
 mod sink;
@@ -14,6 +16,7 @@ use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
+  aldis demo                         see it work: a modelled shop sends telemetry, a summary shows it
   aldis check config.yaml            every problem of a configuration, with its place
   aldis serve -c config.yaml         run it until SIGTERM or Ctrl-C, then drain
   aldis sink                         take everything on 4317 and 4318 and count it
@@ -21,7 +24,9 @@ Examples:
   aldis load traces.zst --batch 1000 --codec zstd --rate 50
                                      replay a file in requests of about 1000 spans, 50 a second
   aldis load spans.jsonl --protocol http --encoding json --requests 100
-                                     replay OTLP/JSON as it is, a hundred requests";
+                                     replay OTLP/JSON as it is, a hundred requests
+  aldis load --workload 7 --requests 1000
+                                     a thousand requests of a modelled shop: traces, logs and metrics";
 
 /// A telemetry engine: OTLP in, a bounded pipeline, OTLP out.
 #[derive(Debug, Parser)]
@@ -33,6 +38,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work: a modelled shop sends telemetry, and a summary shows it.
+    Demo(DemoArgs),
     /// Run the engine that a configuration file describes.
     Serve(ServeArgs),
     /// Tell every problem of a configuration file.
@@ -69,6 +76,23 @@ pub(crate) struct ServeArgs {
     json: bool,
 }
 
+/// Flags of `aldis demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// From which every choice in the shop follows.
+    #[arg(long, value_name = "N", default_value_t = 1917)]
+    seed: u64,
+    /// How many traces begin in a second, on average.
+    #[arg(long, value_name = "PER-SECOND", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// For how long [default: until Ctrl-C].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// Write the summary every few seconds, and the books at the end, to standard output as JSON, an object on each line.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Flags of `aldis check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -87,6 +111,9 @@ pub(crate) struct LoadArgs {
     /// request; compressed with zstd or gzip or not. Without it, generated logs.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Instead of a file, the telemetry of the modelled shop that `aldis demo` shows, made from this number.
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["file", "signal", "batch", "stamp_every"])]
+    workload: Option<u64>,
     /// The signal that the file has, where neither its name nor JSON tells; of a JSON file with several, the one to send.
     #[arg(long, value_name = "SIGNAL", value_parser = ["traces", "logs", "metrics", "profiles"])]
     signal: Option<String>,
@@ -207,6 +234,7 @@ impl Cli {
     /// Does what was asked for.
     pub(crate) fn run(self) -> Exit {
         match self.command {
+            Command::Demo(args) => demo::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Load(args) => load::run(&args),
@@ -216,7 +244,7 @@ impl Cli {
 }
 
 /// Whether to colour what is written to a stream: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
-fn color(stream: &impl IsTerminal) -> bool {
+pub(crate) fn color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

@@ -6,7 +6,9 @@ mod addresses;
 mod command;
 mod exit;
 mod report;
+mod shop;
 mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use connect::otlp::Code;
-use engine::DrainReport;
+use engine::{DrainReport, Seen};
+use operators::summary::{ErrorSource, RecentRow, Tree};
 use otlp::Signal;
 use pipeline::stats::Named;
 use serde_json::{Map, Value, json};
@@ -123,6 +124,73 @@ pub(crate) fn as_json(report: &DrainReport) -> Value {
         "exporters": exporters.collect::<Vec<_>>(),
         "unresolved": report.stats.unresolved,
         "violation": report.stats.check().err().map(|violation| violation.to_string()),
+    })
+}
+
+/// What a summary knows, as JSON; durations in nanoseconds.
+pub(crate) fn summary_as_json(seen: &Seen) -> Value {
+    let recent = |row: &RecentRow| {
+        json!({
+            "spans": row.spans, "errors": row.errors, "per_second": row.per_second, "p50_ns": row.p50_ns,
+            "p90_ns": row.p90_ns, "p99_ns": row.p99_ns, "longest_ns": row.longest_ns,
+        })
+    };
+    let snapshot = &seen.snapshot;
+    let signals = snapshot.signals.iter().map(|row| {
+        json!({
+            "signal": row.signal.name(), "requests": row.requests, "records": row.records, "bytes": row.bytes,
+            "per_second": row.per_second,
+        })
+    });
+    let services = snapshot.services.iter().map(|row| {
+        json!({
+            "service": &*row.name, "spans": row.spans, "errors": row.errors, "logs": row.logs, "points": row.points,
+            "per_second": row.per_second, "asked": recent(&row.asked),
+        })
+    });
+    let operations = snapshot.operations.iter().map(|row| {
+        json!({
+            "service": &*row.service, "name": &*row.name, "kind": row.kind, "spans": row.spans, "errors": row.errors,
+            "recent": recent(&row.recent),
+        })
+    });
+    let errors = snapshot.errors.iter().map(|row| {
+        let source = match row.source {
+            ErrorSource::Span => "span",
+            ErrorSource::Log => "log",
+        };
+        json!({
+            "service": &*row.service, "source": source, "operation": &*row.operation, "text": &*row.text,
+            "count": row.count, "last_ns": row.last_ns,
+        })
+    });
+    json!({
+        "at_ns": snapshot.at_ns,
+        "began_ns": snapshot.began_ns,
+        "signals": signals.collect::<Vec<_>>(),
+        "services": services.collect::<Vec<_>>(),
+        "operations": operations.collect::<Vec<_>>(),
+        "errors": errors.collect::<Vec<_>>(),
+        "trace": snapshot.trace.as_deref().map(tree),
+        "skipped": seen.skipped,
+        "unseen": {
+            "services": snapshot.unseen.services, "operations": snapshot.unseen.operations,
+            "spans": snapshot.unseen.spans, "unread": snapshot.unseen.unread,
+        },
+    })
+}
+
+fn tree(tree: &Tree) -> Value {
+    let branches = tree.branches.iter().map(|branch| {
+        json!({
+            "span_id": branch.span_id.to_string(), "parent": branch.parent, "service": &*branch.service,
+            "name": &*branch.name, "kind": branch.kind, "offset_ns": branch.offset_ns,
+            "duration_ns": branch.duration_ns, "error": branch.error, "critical_ns": branch.critical_ns,
+        })
+    });
+    json!({
+        "trace_id": tree.trace_id.to_string(), "start_ns": tree.start_ns, "duration_ns": tree.duration_ns,
+        "cut": tree.cut, "branches": branches.collect::<Vec<_>>(),
     })
 }
 

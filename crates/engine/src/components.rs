@@ -11,6 +11,7 @@ pub mod otlp_exporter;
 pub mod otlp_receiver;
 pub mod prometheus;
 pub mod resource;
+pub mod summary;
 
 use std::fmt;
 
@@ -100,6 +101,8 @@ pub enum Settings {
     Filter(filter::FilterSettings),
     /// Receiver and exporter `nop`.
     Nop,
+    /// Exporter `summary`.
+    Summary,
 }
 
 /// Everything that can stand in a configuration.
@@ -115,6 +118,7 @@ pub const COMPONENTS: &[Component] = &[
     otlp_exporter::HTTP,
     prometheus::COMPONENT,
     nop::EXPORTER,
+    summary::COMPONENT,
 ];
 
 /// The component of a class with this type.

@@ -257,6 +257,7 @@ impl<'a> Resolver<'a> {
             Settings::OtlpReceiver(_)
             | Settings::OtlpExporter(_)
             | Settings::Prometheus(_)
+            | Settings::Summary
             | Settings::Nop => return,
         };
         if let Some(Stage::Edit { ids, settings }) = plan.stages.last_mut() {
@@ -282,7 +283,7 @@ impl<'a> Resolver<'a> {
     /// How deep an exporter needs batches to be indexed.
     fn needs(&self, exporter: &Id) -> Depth {
         match self.graph.exporters.get(exporter) {
-            Some(Settings::Prometheus(_)) => Depth::Records,
+            Some(Settings::Prometheus(_) | Settings::Summary) => Depth::Records,
             _ => Depth::Counts,
         }
     }

@@ -28,7 +28,7 @@ pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Rendering, Severity};
 pub use graph::Graph;
-pub use run::{DrainReport, Engine, Options, StartError};
+pub use run::{DrainReport, Engine, Options, Seen, StartError};
 
 use yaml::expand::Environment;
 

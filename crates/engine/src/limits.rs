@@ -36,6 +36,12 @@ pub const DIRECT_SENDS: usize = 64;
 /// Deliveries to nowhere in flight at once.
 pub const NOP_SENDS: usize = 1024;
 
+/// Batches that may wait for a summary to look at them.
+pub const SUMMARY_BATCHES: usize = 1024;
+
+/// Bytes of the batches that may wait for a summary to look at them.
+pub const SUMMARY_BYTES: usize = 32 << 20;
+
 /// How often batches that linger are sent on while receivers stop.
 pub const DRAIN_STEP: Duration = Duration::from_millis(5);
 

@@ -7,6 +7,7 @@
 mod door;
 mod exporters;
 mod stages;
+mod tap;
 
 use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc, thread, time::Instant};
 
@@ -19,6 +20,9 @@ use pipeline::{
     Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats,
     Undelivered, clock::now_ns, memory_limit,
 };
+
+pub use tap::Seen;
+use tap::Tap;
 
 use crate::{
     components::{Id, Settings},
@@ -111,6 +115,8 @@ pub struct DrainReport {
     pub stats: Stats,
     /// What every receiver counted.
     pub receivers: Vec<(String, ReceiverCounts)>,
+    /// What the exporter `summary` knows at the end, where there is one.
+    pub summary: Option<Seen>,
 }
 
 impl DrainReport {
@@ -132,6 +138,7 @@ pub struct Engine {
     queues: Vec<ExporterQueue>,
     ledger: Ledger,
     health: Health,
+    tap: Option<Tap>,
 }
 
 impl fmt::Debug for Engine {
@@ -178,7 +185,7 @@ impl Engine {
         let shards = Shards::start(options.shards, "aldis").map_err(StartError::Threads)?;
         let mut builder = Builder { budget, scraped, ..Builder::new(graph, &shards)? };
         builder.build();
-        let Builder { ledger, health, queues, chains, doors, .. } = builder;
+        let Builder { ledger, health, queues, chains, doors, tap, .. } = builder;
         let mut addresses = Vec::new();
         let mut listening = Vec::new();
         for (id, receiver) in bound {
@@ -196,7 +203,7 @@ impl Engine {
             serving.push(endpoint.start(&shards, i));
         }
         let queues = queues.into_values().collect();
-        Ok(Engine { shards, listening, _serving: serving, addresses, chains, queues, ledger, health })
+        Ok(Engine { shards, listening, _serving: serving, addresses, chains, queues, ledger, health, tap })
     }
 
     /// The addresses that are listened on.
@@ -217,6 +224,11 @@ impl Engine {
     /// What every receiver counted so far.
     pub fn receivers(&self) -> Vec<(String, ReceiverCounts)> {
         self.listening.iter().map(|(name, listening)| (name.clone(), listening.counts())).collect()
+    }
+
+    /// What the exporter `summary` knows so far; `None` where no pipeline leads to one.
+    pub fn summary(&self) -> Option<Seen> {
+        self.tap.as_ref().map(|tap| tap.seen(now_ns()))
     }
 
     /// What is wrong right now.
@@ -263,6 +275,7 @@ impl Engine {
         // Nothing that could still leave is left: what runs on (looking at memory, say) is not waited for.
         report.threads_left = self.shards.stop(Instant::now());
         report.stats = self.ledger.stats();
+        report.summary = self.tap.map(|tap| tap.close(now_ns()));
         report
     }
 }
@@ -318,6 +331,12 @@ fn default_budget() -> usize {
     usize::try_from(total / 100 * limits::DEFAULT_BUDGET_PERCENT).unwrap_or(usize::MAX)
 }
 
+/// The summary, where an exporter wants one.
+fn tap(graph: &Graph) -> Result<Option<Tap>, StartError> {
+    let wanted = graph.exporters.values().any(|settings| *settings == Settings::Summary);
+    wanted.then(Tap::start).transpose().map_err(StartError::Threads)
+}
+
 struct Builder<'a> {
     graph: &'a Graph,
     shards: &'a Shards,
@@ -329,6 +348,8 @@ struct Builder<'a> {
     /// One for each exporter and signal, so that a flood of one signal cannot starve another.
     queues: BTreeMap<(Id, Signal), ExporterQueue>,
     chains: Vec<Arc<Chain>>,
+    /// What all exporters `summary` feed.
+    tap: Option<Tap>,
     /// By pipeline and shard.
     doors: BTreeMap<(String, usize), Arc<dyn Inlet>>,
 }
@@ -345,6 +366,7 @@ impl<'a> Builder<'a> {
             health: Health::new(),
             queues: BTreeMap::new(),
             chains: Vec::new(),
+            tap: tap(graph)?,
             doors: BTreeMap::new(),
         })
     }
@@ -397,7 +419,7 @@ impl<'a> Builder<'a> {
         if !self.queues.contains_key(&key) {
             let exporter = match self.scraped.get(id) {
                 Some(exporter) => Arc::new(exporter.clone()),
-                None => exporters::exporter(id, settings),
+                None => exporters::exporter(id, settings, self.tap.as_ref()),
             };
             let settings = exporters::queue(settings, &self.budget);
             let queue = ExporterQueue::start(exporter, settings, self.shards, &self.ledger, &self.health);

@@ -15,7 +15,9 @@ pub mod operator;
 pub mod pass;
 pub mod sample;
 pub mod settings;
+pub mod summary;
 
 pub use operator::{DropReason, Held, Operator, Output, StepContext};
 pub use pass::Pass;
 pub use settings::SettingError;
+pub use summary::Summary;

@@ -10,21 +10,21 @@ use otlp::{Codec, Signal};
 use serde_json::{Value, json};
 
 use super::LoadArgs;
-use crate::exit::Exit;
+use crate::{exit::Exit, shop::Shop};
 
 /// Sends requests and tells what became of them.
 pub(crate) fn run(args: &LoadArgs) -> Exit {
     let settings = settings(args);
-    let corpus = match corpus(args) {
-        Ok(corpus) => corpus,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return Exit::File;
-        }
+    let outcome = match args.workload {
+        Some(seed) => shop(&settings, seed),
+        None => match corpus(args) {
+            Ok(corpus) => Progress::during(&settings, || load::run(&settings, &corpus)),
+            Err(message) => {
+                eprintln!("error: {message}");
+                return Exit::File;
+            }
+        },
     };
-    let progress = Progress::start(&settings);
-    let outcome = load::run(&settings, &corpus);
-    progress.end();
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
@@ -39,6 +39,15 @@ pub(crate) fn run(args: &LoadArgs) -> Exit {
     }
     let lost = report.refused_records() + report.rejected_records;
     if lost == 0 && report.refused.is_empty() { Exit::Success } else { Exit::Undelivered }
+}
+
+/// Sends the requests of a modelled shop. Its time goes as fast as they are taken.
+fn shop(settings: &Load, seed: u64) -> Result<LoadReport, load::LoadError> {
+    // Single traces are not asked for, so they need not be remembered.
+    let shop = Shop::open(workload::Settings { seed, truths_max: 0, ..workload::Settings::default() });
+    // The usual settings with another seed are good ones.
+    let Ok(shop) = shop else { return Err(load::LoadError::NothingToSend) };
+    Progress::during(settings, || load::play(settings, move || shop.next_at_once()))
 }
 
 fn settings(args: &LoadArgs) -> Load {
@@ -151,6 +160,13 @@ struct Progress {
 }
 
 impl Progress {
+    fn during<T>(settings: &Load, work: impl FnOnce() -> T) -> T {
+        let progress = Progress::start(settings);
+        let done = work();
+        progress.end();
+        done
+    }
+
     fn start(settings: &Load) -> Progress {
         if !std::io::stderr().is_terminal() {
             return Progress { end: None };

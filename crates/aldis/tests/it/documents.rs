@@ -26,7 +26,7 @@ fn exit_codes_are_the_same_in_help_and_document() {
 #[test]
 fn every_command_and_flag_is_documented() {
     let document = document("cli.md");
-    for command in ["serve", "check", "load", "sink"] {
+    for command in ["demo", "serve", "check", "load", "sink"] {
         let section = document.split(&format!("\n## aldis {command}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         for line in text(&aldis(&[command, "--help"]).stdout).lines() {

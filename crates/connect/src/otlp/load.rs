@@ -19,6 +19,7 @@
 
 mod corpus;
 mod payload;
+mod play;
 mod report;
 
 use std::{
@@ -36,6 +37,7 @@ use tokio::task::JoinSet;
 
 pub use self::{
     corpus::{Corpus, CorpusError},
+    play::{Shot, play},
     report::{LoadReport, Refused},
 };
 use self::{payload::Payload, report::Tally};
@@ -83,6 +85,28 @@ impl Default for Load {
             requests: None,
             stamp_every: 0,
         }
+    }
+}
+
+impl Load {
+    /// The target as each connection has it, and the connections.
+    fn channels(&self) -> Result<(OtlpConfig, Vec<Channel>), LoadError> {
+        let mut target = self.target.clone();
+        target.connections = match target.protocol {
+            super::Protocol::Grpc => 1,
+            super::Protocol::Http => self.in_flight.max(1),
+        };
+        if let Pace::Requests(rate) = self.pace
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            let message = "must be a positive number of requests per second".to_owned();
+            return Err(LoadError::Settings(SettingsError { key: "rate", message }));
+        }
+        let channels = (0..self.connections.max(1))
+            .map(|_| target.channel())
+            .collect::<Result<_, _>>()
+            .map_err(LoadError::Settings)?;
+        Ok((target, channels))
     }
 }
 
@@ -157,21 +181,7 @@ struct Generator {
 
 impl Generator {
     fn new(settings: &Load, corpus: &Corpus) -> Result<Self, LoadError> {
-        let mut target = settings.target.clone();
-        target.connections = match target.protocol {
-            super::Protocol::Grpc => 1,
-            super::Protocol::Http => settings.in_flight.max(1),
-        };
-        if let Pace::Requests(rate) = settings.pace
-            && !(rate.is_finite() && rate > 0.0)
-        {
-            let message = "must be a positive number of requests per second".to_owned();
-            return Err(LoadError::Settings(SettingsError { key: "rate", message }));
-        }
-        let channels = (0..settings.connections.max(1))
-            .map(|_| target.channel())
-            .collect::<Result<_, _>>()
-            .map_err(LoadError::Settings)?;
+        let (target, channels) = settings.channels()?;
         let is_stamped = settings.stamp_every > 0;
         let payloads = corpus
             .bodies()

@@ -17,10 +17,13 @@ use crate::{
     limits::{DIRECT_SENDS, NOP_SENDS},
 };
 
+use super::tap::Tap;
+
 /// An exporter of this name.
-pub(super) fn exporter(id: &Id, settings: &Settings) -> Arc<dyn Exporter> {
+pub(super) fn exporter(id: &Id, settings: &Settings, tap: Option<&Tap>) -> Arc<dyn Exporter> {
     match settings {
         Settings::OtlpExporter(settings) => Arc::new(OtlpExporter::new(settings.named(&id.to_string()))),
+        Settings::Summary if let Some(tap) = tap => tap.exporter(id.to_string()),
         _ => Arc::new(Nowhere { name: id.to_string() }),
     }
 }
