@@ -222,6 +222,33 @@ fn without_room_for_streams_nothing_is_kept_for_them() {
     }
 }
 
+/// Spans are not offered to an exporter of metrics: with it alone they end in the pipeline, and every sum closes.
+#[tokio::test]
+async fn an_exporter_is_offered_only_what_it_takes() {
+    for has_another in [false, true] {
+        let scraped = PrometheusExporter::new();
+        let mut builder = TelemetryPipeline::builder().with_exporter(Arc::new(scraped.clone()));
+        if has_another {
+            builder = builder.with_exporter(Arc::new(NullExporter));
+        }
+        let pipeline = builder.build().unwrap();
+        for _ in 0..3 {
+            pipeline.record_span(Span::default()).await.unwrap();
+        }
+        for name in ["a", "b"] {
+            pipeline.record_metric(Metric { name: name.into(), ..Metric::default() }).await.unwrap();
+        }
+        assert!(pipeline.shutdown(SOON).is_clean());
+        let stats = pipeline.stats();
+        stats.check().unwrap();
+        assert_eq!((stats.events_received, stats.events_processed, stats.export_errors), (5, 5, 0));
+        let row = |name, signal| stats.detail.exporter(name, signal).map_or(0, |row| row.delivered);
+        assert_eq!((row("prometheus", Signal::Traces), row("prometheus", Signal::Metrics)), (0, 2));
+        assert_eq!(row("null", Signal::Traces), if has_another { 3 } else { 0 });
+        assert_eq!(scraped.stats().series, 2);
+    }
+}
+
 #[test]
 fn events_know_their_signal_and_metrics_their_kind() {
     let rows: [(TelemetryEvent, Signal); 3] = [

@@ -202,9 +202,9 @@ impl Writer<'_> {
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(b"=\"");
                 if open_metrics {
-                    put_canonical_float(value, out)
+                    put_canonical_float(value, out);
                 } else {
-                    put_float(value, out)
+                    put_float(value, out);
                 }
                 out.extend_from_slice(b"\",");
             }
@@ -220,9 +220,9 @@ impl Writer<'_> {
         if self.time_ns > 0 {
             out.push(b' ');
             if open_metrics {
-                put_seconds(self.time_ns, out)
+                put_seconds(self.time_ns, out);
             } else {
-                put_count(self.time_ns / 1_000_000, out)
+                put_count(self.time_ns / 1_000_000, out);
             }
         }
         if let Some(exemplar) = exemplar.filter(|_| open_metrics) {

@@ -86,7 +86,8 @@ impl Value {
         match point.kind() {
             MetricKind::Gauge | MetricKind::Sum => {
                 let number: Number = point.number().ok_or(Rejection::Malformed)?.into();
-                if is_counter && !(number.as_f64() >= 0.0) {
+                let value = number.as_f64();
+                if is_counter && (value < 0.0 || value.is_nan()) {
                     return Err(Rejection::Malformed);
                 }
                 Ok(Value::Number(number))

@@ -3,6 +3,8 @@
 //! `testdata/prometheus/*.script` hold points and the expositions that they come to. With `ALDIS_BLESS=1` the expected
 //! lines are written anew: read the difference before you believe it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod client_model;
 
 use std::{
