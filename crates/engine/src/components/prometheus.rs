@@ -30,8 +30,8 @@ const ROWS: &[Setting] = &[
     Setting::new(
         "endpoint",
         Kind::Address,
-        "",
-        "Where to listen: `localhost:8889`; port 0 takes any free one. Required.",
+        "localhost:8889",
+        "Where to listen; port 0 takes any free one. The Collector has no default.",
     ),
     Setting::new("namespace", Kind::Text, "", "Stands in front of every metric's name."),
     Setting::new("const_labels", Kind::TextMap, "", "Labels of every series."),
@@ -128,9 +128,6 @@ pub struct PrometheusSettings {
 }
 
 fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
-    if !section.has("endpoint") {
-        section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:8889`");
-    }
     let metric_expiration = section.duration("metric_expiration");
     if metric_expiration.is_zero() {
         let message = "`metric_expiration` must be longer than zero";
