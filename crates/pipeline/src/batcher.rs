@@ -41,10 +41,13 @@ impl Default for BatcherSettings {
 /// Collects items and lets them go as larger ones. Pure: time, and how many exporters are idle, are arguments.
 ///
 /// Items of different tenants or headers are never merged; those that cannot be divided (profiles, framing-checked) pass
-/// at once, alone. Shares and charges go with the records they stand for.
+/// at once, alone. What would be larger together than a request may be ([`otlp::limits::MAX_REQUEST_BYTES`]) is not merged
+/// either. Shares and charges go with the records they stand for.
 #[derive(Debug)]
 pub struct Batcher {
     settings: BatcherSettings,
+    /// No group holds more bytes than this, whatever the settings: it has to fit into one request.
+    most_bytes: u64,
     /// Oldest first. Few: most pipelines have one.
     groups: Vec<Group>,
 }
@@ -59,7 +62,7 @@ struct Group {
 impl Batcher {
     /// An empty one.
     pub fn new(settings: BatcherSettings) -> Self {
-        Self { settings, groups: Vec::new() }
+        Self { settings, most_bytes: otlp::limits::MAX_REQUEST_BYTES as u64, groups: Vec::new() }
     }
 
     /// Takes an item; what is full is put into `out`. Call [`Batcher::tick`] afterwards.
@@ -74,7 +77,14 @@ impl Batcher {
                 first.batch.signal() == item.batch.signal() && first.context.is_mergeable_with(&item.context)
             })
         };
-        let group = self.groups.iter().position(like);
+        let mut group = self.groups.iter().position(like);
+        if let Some(at) = group
+            && self.groups[at].size.bytes.saturating_add(size.bytes) > self.most_bytes
+        {
+            let whole = self.groups.remove(at);
+            self.send(whole, out);
+            group = None;
+        }
         if group.is_none()
             && self.is_full(size)
             && self.settings.max_records == 0
@@ -120,6 +130,11 @@ impl Batcher {
         for group in std::mem::take(&mut self.groups) {
             self.send(group, out);
         }
+    }
+
+    /// What the next batch would take up in a queue, if it left now.
+    pub(crate) fn next_size(&self) -> Option<Size> {
+        self.groups.first().map(|group| Size { requests: 1, ..group.size })
     }
 
     /// When [`Batcher::tick`] is due whether or not an exporter is idle, Unix nanoseconds.

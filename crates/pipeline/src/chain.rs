@@ -15,6 +15,7 @@ use crate::{
     clock,
     compressor::Compressor,
     contain::contain,
+    exporting::Prospect,
     ledger::{InletCounters, RefusedCode},
     memory_limit::MemoryLimiter,
     queue::Size,
@@ -291,18 +292,18 @@ impl Work {
         if !is_due {
             return;
         }
-        let free = if eager == Eager::Now { self.free_slots() } else { 0 };
-        let has_room = self.has_room();
+        let size = batcher.next_size().unwrap_or_default();
+        let has_room = self.has_room(size);
+        let free = if eager == Eager::Now { self.free_slots(size) } else { 0 };
         if let Step::Batcher(batcher) = &mut self.steps[i] {
             batcher.tick(if has_room { now_ns } else { 0 }, free, &mut self.after);
         }
     }
 
-    /// Whether any exporter would take a request.
-    fn has_room(&self) -> bool {
+    /// Whether any exporter would take a batch of this size.
+    fn has_room(&self, size: Size) -> bool {
         let mut queues = self.outlets.iter().filter_map(Outlet::queue).peekable();
-        let one = Size { requests: 1, ..Size::default() };
-        queues.peek().is_none() || queues.any(|queue| queue.has_room(one))
+        queues.peek().is_none() || queues.any(|queue| queue.has_room(size))
     }
 
     fn flush(&mut self, now_ns: u64) {
@@ -386,7 +387,8 @@ impl Work {
 
     /// Whether a batcher holds something that an idle exporter would take.
     fn could_send_now(&self) -> bool {
-        self.steps.iter().any(Step::is_eager) && self.free_slots() > 0
+        let mut eager = self.steps.iter().filter(|step| step.is_eager()).filter_map(Step::next_size);
+        eager.any(|size| self.free_slots(size) > 0)
     }
 
     fn hand(&self, outlet: &Outlet, mut item: Item, now_ns: u64) {
@@ -398,33 +400,40 @@ impl Work {
         outlet.offer(item, self.shard, now_ns);
     }
 
-    /// Sends that could begin now: what the busiest exporter has free.
-    fn free_slots(&self) -> usize {
+    /// Sends of a batch of this size that could begin now: what the busiest exporter has free.
+    fn free_slots(&self, size: Size) -> usize {
         let queues = self.outlets.iter().filter_map(Outlet::queue);
-        queues.map(ExporterQueue::free_slots).min().unwrap_or(usize::MAX)
+        queues.map(|queue| queue.free_slots(size)).min().unwrap_or(usize::MAX)
     }
 
     fn next_step_ns(&self) -> Option<u64> {
         self.steps.iter().filter_map(Step::due_ns).min()
     }
 
-    /// When to tick next. Where a batcher holds something, `wake` is told of exporters that get idle.
+    /// When to tick next. Where a batcher holds something, `wake` is told of exporters that get idle, or emptier.
     fn due_ns(&self, wake: &Arc<Notify>) -> Option<u64> {
-        let lingers = |step: &Step| matches!(step, Step::Batcher(batcher) if batcher.due_ns().is_some());
-        if self.steps.iter().any(lingers) {
-            let mut all_free = true;
-            for queue in self.outlets.iter().filter_map(Outlet::queue) {
-                all_free &= !queue.notify_when_free(wake);
-            }
-            if all_free && self.steps.iter().any(Step::is_eager) {
-                return Some(NOW);
-            }
-            if !self.has_room() {
-                let stages = self.steps.iter().filter(|step| matches!(step, Step::Stage(_)));
-                return stages.filter_map(Step::due_ns).min();
-            }
+        let due_ns = |step: &Step| match step {
+            Step::Stage(stage) => stage.due_ns(),
+            Step::Batcher(batcher) => self.batcher_due_ns(batcher, wake),
+        };
+        self.steps.iter().filter_map(due_ns).min()
+    }
+
+    /// When a batcher lets something go: at once if it would be sent, when its time is over if it would be queued.
+    fn batcher_due_ns(&self, batcher: &Batcher, wake: &Arc<Notify>) -> Option<u64> {
+        let size = batcher.next_size()?;
+        let (mut all_free, mut all_full) = (true, true);
+        for queue in self.outlets.iter().filter_map(Outlet::queue) {
+            let prospect = queue.prospect(size, wake);
+            all_free &= prospect == Prospect::Sent;
+            all_full &= prospect == Prospect::Full;
         }
-        self.next_step_ns()
+        match (all_free, all_full) {
+            (true, _) if batcher.is_eager() => Some(NOW),
+            // Without queues both are true.
+            (false, true) => None,
+            _ => batcher.due_ns(),
+        }
     }
 
     fn held(&self) -> Size {
@@ -448,7 +457,15 @@ impl Step {
     }
 
     fn is_eager(&self) -> bool {
-        matches!(self, Step::Batcher(batcher) if batcher.is_eager() && batcher.due_ns().is_some())
+        matches!(self, Step::Batcher(batcher) if batcher.is_eager())
+    }
+
+    /// What a batcher that holds something would let go next.
+    fn next_size(&self) -> Option<Size> {
+        match self {
+            Step::Stage(_) => None,
+            Step::Batcher(batcher) => batcher.next_size(),
+        }
     }
 }
 

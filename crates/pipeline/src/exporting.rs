@@ -86,6 +86,17 @@ impl ExporterSettings {
     }
 }
 
+/// What would become of an item that is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prospect {
+    /// A consumer has nothing to do but send it.
+    Sent,
+    /// It would wait in the queue.
+    Queued,
+    /// There is no room.
+    Full,
+}
+
 /// A running exporter. Clones stand for the same one.
 #[derive(Clone)]
 pub struct ExporterQueue {
@@ -191,21 +202,26 @@ impl ExporterQueue {
         }
     }
 
-    /// Consumers that have nothing to do. Batches linger only while this is zero.
-    pub fn free_slots(&self) -> usize {
-        self.shared.free.load(Ordering::Relaxed)
+    /// Consumers that have nothing to do; none while an item of this size would find no room. Batches linger only while
+    /// this is zero.
+    pub fn free_slots(&self, size: crate::queue::Size) -> usize {
+        let free = self.shared.free.load(Ordering::Relaxed);
+        if free > 0 && self.has_room(size) { free } else { 0 }
     }
 
-    /// Notifies once a slot is free; `false` if one is free now. Ask again after each notification.
-    pub fn notify_when_free(&self, notify: &Arc<Notify>) -> bool {
+    /// What would become of an item of this size, offered now. Unless it would be sent at once, `notify` is told when there
+    /// is room, or when a consumer has nothing to do: ask again then.
+    pub(crate) fn prospect(&self, size: crate::queue::Size, notify: &Arc<Notify>) -> Prospect {
         let mut state = self.shared.state();
-        if state.idle_count() > 0 {
-            return false;
+        let has_room = state.has_room(size);
+        if has_room && state.idle_count() > 0 {
+            return Prospect::Sent;
         }
-        if !state.lingering.iter().any(|waiting| Arc::ptr_eq(waiting, notify)) {
-            state.lingering.push(notify.clone());
+        let told = if has_room { &mut state.lingering } else { &mut state.crowded_out };
+        if !told.iter().any(|waiting| Arc::ptr_eq(waiting, notify)) {
+            told.push(notify.clone());
         }
-        true
+        if has_room { Prospect::Queued } else { Prospect::Full }
     }
 
     /// Sends that failed, tried again or not.
@@ -215,8 +231,7 @@ impl ExporterQueue {
 
     /// Whether [`ExporterQueue::room`] would return at once.
     pub fn has_room(&self, size: crate::queue::Size) -> bool {
-        let state = self.shared.state();
-        !state.open || (state.blocked.is_empty() && state.queue.admits(size))
+        self.shared.state().has_room(size)
     }
 
     /// Waits until an item of this size would be taken without anything making room, or until it shuts down.

@@ -1,15 +1,11 @@
 //! When memory is short, senders are asked to come back later.
 
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fs, sync::Arc, time::Duration};
 
-use crate::Budget;
+use crate::{
+    Budget,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// The Collector's `memory_limiter` keys. Of MiB and percentages, MiB count where both are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,8 @@ pub fn dropped_unresolved() -> u64 {
     UNRESOLVED.load(Ordering::Relaxed)
 }
 
-/// Set in [`State::told`] once anything was delivered; the bits below count rejected records.
+/// Set in [`State::told`] once anything was delivered; the bits below count rejected records: no more than the weight of
+/// the whole, which is that of records in memory, so they never reach this one.
 const SOME_DELIVERED: u64 = 1 << 63;
 
 /// Waits for what becomes of an item. Await it: it resolves once every share of it is resolved, to the worst outcome
@@ -130,8 +131,11 @@ impl Share {
         Share { state: Some(State::new(Some(Then::Call(listener)))), weight }
     }
 
-    /// Settles this share.
-    pub fn resolve(mut self, outcome: Outcome) {
+    /// Settles this share. No more records of it are rejected than it stands for, whatever a far side says.
+    pub fn resolve(mut self, mut outcome: Outcome) {
+        if let Outcome::Delivered { rejected } = &mut outcome {
+            *rejected = self.weight.min(*rejected);
+        }
         if let Some(state) = self.state.take() {
             state.tell(outcome);
         }
@@ -233,7 +237,7 @@ impl State {
             Outcome::Delivered { rejected } => {
                 self.told.fetch_or(SOME_DELIVERED, Ordering::Relaxed);
                 if rejected > 0 {
-                    self.told.fetch_add(rejected & !SOME_DELIVERED, Ordering::Relaxed);
+                    self.told.fetch_add(rejected, Ordering::Relaxed);
                 }
             }
             Outcome::Removed => {}

@@ -51,6 +51,24 @@ fn it_waits_no_longer_than_told() {
     out.into_iter().for_each(|item| item.resolve(Outcome::DELIVERED));
 }
 
+/// What nothing bounds but the memory there is grows no larger than a request may be; here that is three batches.
+#[test]
+fn no_batch_is_larger_than_a_request_may_be() {
+    let one = item(0..1, None).1.size().bytes;
+    let mut batcher = Batcher { most_bytes: 3 * one, ..Batcher::new(settings(0, 0)) };
+    let mut out = Vec::new();
+    for n in 0..8 {
+        batcher.push(item(n..n + 1, Some("a")).1, n as u64, &mut out);
+        batcher.push(item(n..n + 1, Some("b")).1, n as u64, &mut out);
+    }
+    assert_eq!((batcher.held().records, batcher.due_ns()), (4, Some(6 + FLUSH_NS)));
+    batcher.flush(&mut out);
+    let sent: Vec<_> =
+        out.iter().filter(|item| item.context.tenant.as_deref() == Some("b")).map(names).collect();
+    assert_eq!(sent, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
+    out.into_iter().for_each(|item| item.resolve(Outcome::DELIVERED));
+}
+
 #[test]
 fn an_idle_exporter_gets_what_there_is() {
     let mut batcher = Batcher::new(BatcherSettings { eager: true, ..settings(100, 0) });

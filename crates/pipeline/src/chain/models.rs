@@ -97,12 +97,17 @@ fn what_is_due_is_let_go_by_the_task() {
     });
 }
 
-/// What lingers because the exporter is busy leaves when it is not: long before its time, which never comes here.
+/// What lingers because the exporter is busy, or its queue full, leaves when it is not: long before its time, which never
+/// comes here.
 #[test]
 fn what_lingers_leaves_when_the_exporter_is_free() {
-    check(2, || {
+    [9, 1].into_iter().for_each(lingers_before_a_queue_of);
+}
+
+fn lingers_before_a_queue_of(items: u64) {
+    check(2, move || {
         let ledger = Ledger::new();
-        let (queue, consumer) = open_exporter(9, &ledger);
+        let (queue, consumer) = open_exporter(items, &ledger);
         let chain = batching(true, Outlet::Exporter { queue: queue.clone(), required: true }, &ledger);
         let running = spawn(chain.clone().run());
         let receipts = [0, 1].map(|_| offer(&chain, clock::now_ns()));

@@ -427,6 +427,61 @@ fn queues_hold_the_compressed_form_only() {
     }
 }
 
+/// Consumers that have nothing to do are no reason to offer a batch that its queue has no room for: it lingers until there
+/// is some, whether or not its time is over.
+#[test]
+fn a_batch_lingers_while_its_queue_is_full() {
+    use crate::queue::{Bounds, Sizer};
+    let size = Item::new(batch(0..3)).size();
+    let bounds = [
+        Bounds { items: 1, sizer: Sizer::Requests, bytes: u64::MAX },
+        Bounds { items: 5, sizer: Sizer::Records, bytes: u64::MAX },
+        Bounds { items: 9, sizer: Sizer::Requests, bytes: size.bytes * 3 / 2 },
+    ];
+    for (bounds, eager) in bounds.into_iter().flat_map(|bounds| [(bounds, true), (bounds, false)]) {
+        let graph = Graph::new();
+        let may = Arc::new(tokio::sync::Semaphore::new(0));
+        let slow = Slow { fixed: fixed("one", Outcome::DELIVERED), packing: Packing::Any, may: may.clone() };
+        let settings = ExporterSettings {
+            consumers: 3,
+            bounds,
+            acknowledge: Acknowledge::Exported,
+            ..ExporterSettings::default()
+        };
+        let queue =
+            ExporterQueue::start(Arc::new(slow), settings, &graph.shards, &graph.ledger, &graph.health);
+        let flush_interval = if eager { Duration::from_secs(3600) } else { Duration::ZERO };
+        let batcher = Batcher::new(BatcherSettings { eager, flush_interval, ..BatcherSettings::default() });
+        let outlets = vec![Outlet::Exporter { queue: queue.clone(), required: true }];
+        let chain = Chain::new(graph.chain(vec![Step::Batcher(batcher)], outlets), &graph.ledger);
+        graph.shards.spawn(0, chain.clone().run());
+        let receipts = [0, 1].map(|_| {
+            let (receipt, share) = Receipt::new(3);
+            let mut item = Item::new(batch(0..3));
+            item.context.shares.push(share);
+            chain.offer(item, clock::now_ns());
+            // Everything on the shard has its turn.
+            let (tell, told) = std::sync::mpsc::channel();
+            graph.shards.spawn(0, async move {
+                for _ in 0..20 {
+                    yield_now().await;
+                }
+                tell.send(()).unwrap();
+            });
+            told.recv().unwrap();
+            receipt
+        });
+        assert_eq!((queue.held(), chain.held().records), (size, 3), "{bounds:?} {eager}");
+        may.add_permits(2);
+        for receipt in receipts {
+            assert_eq!(wait(receipt), Outcome::DELIVERED, "{bounds:?} {eager}");
+        }
+        chain.close(clock::now_ns());
+        graph.settle();
+        graph.ledger.stats().check().unwrap();
+    }
+}
+
 #[test]
 fn a_filtered_batch_is_packed_without_what_was_filtered() {
     let mut item = Item::new(batch(0..10));

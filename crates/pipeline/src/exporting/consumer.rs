@@ -177,7 +177,9 @@ fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome:
     state.queue.ack(lease);
     let mut told = shared.unblock(&mut state, number, now_ns);
     let draining = !state.open;
+    let crowded_out = std::mem::take(&mut state.crowded_out);
     drop(state);
+    crowded_out.iter().for_each(|lingering| lingering.notify_one());
     if draining {
         shared.wake_all();
     }

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) idle: Vec<Vec<usize>>,
     /// To be told when a consumer has nothing to do.
     pub(super) lingering: Vec<Arc<Notify>>,
+    /// To be told when something has left the queue.
+    pub(super) crowded_out: Vec<Arc<Notify>>,
     pub(super) open: bool,
     /// Set with [`Shared::give_up`]: what comes back is not queued any more.
     pub(super) given_up: bool,
@@ -66,6 +68,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn idle_count(&self) -> usize {
         self.idle.iter().map(Vec::len).sum()
+    }
+
+    /// Whether an item would be taken, or refused for good, without anything making room.
+    pub(super) fn has_room(&self, size: Size) -> bool {
+        !self.open || (self.blocked.is_empty() && self.queue.admits(size))
     }
 }
 
@@ -107,6 +114,7 @@ impl Shared {
             blocked_size: Size::default(),
             idle: vec![Vec::new(); shards],
             lingering: Vec::new(),
+            crowded_out: Vec::new(),
             open: true,
             given_up: false,
             undelivered: Default::default(),

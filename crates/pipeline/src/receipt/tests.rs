@@ -55,6 +55,22 @@ fn a_dropped_share_is_a_retry_and_a_counted_bug() {
 }
 
 #[test]
+fn no_more_is_rejected_than_was_sent() {
+    for said in [4, 1 << 62, u64::MAX] {
+        let (mut receipt, mut share) = Receipt::new(6);
+        share.split_off(3).resolve(Outcome::Delivered { rejected: said });
+        share.resolve(Outcome::Delivered { rejected: said });
+        assert_eq!(poll(&mut receipt), Some(Outcome::Delivered { rejected: 6 }), "a far side says {said}");
+        let (mut receipts, shares): (Vec<_>, Vec<_>) = [2, 0, 1].map(Receipt::new).into_iter().unzip();
+        fan_out(shares, 2)
+            .into_iter()
+            .for_each(|branch| resolve_all(branch, Outcome::Delivered { rejected: said }));
+        let told: Vec<_> = receipts.iter_mut().map(|receipt| poll(receipt).unwrap()).collect();
+        assert_eq!(told, [2, 0, 1].map(|rejected| Outcome::Delivered { rejected }), "a far side says {said}");
+    }
+}
+
+#[test]
 fn what_was_removed_is_a_success_of_its_own() {
     let (mut receipt, share) = Receipt::new(1);
     share.resolve(Outcome::Removed);
@@ -160,8 +176,8 @@ proptest! {
             prop_assert_eq!(after, latest);
             prop_assert_eq!(maybe_delivered, delivered || dropped);
         } else if delivered {
-            let rejected = parts.iter().map(|(part, _)| match part {
-                Part::Delivered(rejected) => *rejected,
+            let rejected = parts.iter().map(|(part, weight)| match part {
+                Part::Delivered(rejected) => *rejected.min(weight),
                 _ => 0,
             }).sum();
             prop_assert_eq!(outcome, Outcome::Delivered { rejected });

@@ -188,18 +188,18 @@ impl Intake {
         if self.closed.load(Ordering::Relaxed) {
             return Offered::Done(Err(RecordError::Closed));
         }
-        let threshold = self.threshold_for(event);
         let Open { requests, counts, scratch } = &mut *open;
+        let fits = requests[number].as_ref().filter(|request| !self.is_full(request));
+        // All records of a request are judged alike, so what it began with counts until it leaves: a request that has room
+        // takes a record, whatever has become of the queue.
+        let threshold = fits.map_or_else(|| self.threshold_for(event), |request| request.threshold);
         let decision = event.decide(threshold, scratch);
         if decision == Decision::Drop {
             counts[number].received += 1;
             counts[number].sampled += 1;
             return Offered::Done(Ok(()));
         }
-        let fits = requests[number]
-            .as_ref()
-            .is_none_or(|request| !self.is_full(request) && request.threshold == threshold);
-        if !fits && !self.hand_over(&mut requests[number]) {
+        if fits.is_none() && !self.hand_over(&mut requests[number]) {
             return self.no_room(&mut counts[number]);
         }
         counts[number].received += 1;
@@ -325,8 +325,12 @@ impl Intake {
         Some(request)
     }
 
-    /// Takes what is being filled in the stripes of this worker.
+    /// Takes what is being filled in the stripes of this worker. Called after the queue was emptied.
     pub(super) fn sweep(&self, worker: usize, taken: &mut Vec<Request>) {
+        // Whoever is about to store how full the queue was before is waited for, or that would count until it fills again.
+        if self.strategy == BackpressureStrategy::AdaptiveSampling {
+            self.adapt(&mut lock(&self.pressure));
+        }
         for stripe in self.stripes.iter().skip(worker).step_by(self.sleepers.len()) {
             let mut open = lock(&stripe.open);
             taken.extend(open.requests.iter_mut().filter_map(Option::take));
@@ -430,17 +434,23 @@ impl Intake {
         total
     }
 
+    /// Adapts the threshold, unless somebody else is at it.
     fn note_fullness(&self) {
         if self.strategy == BackpressureStrategy::AdaptiveSampling
             && let Ok(mut pressure) = self.pressure.try_lock()
         {
-            let items = self.filled.len() as f64 / self.filled.capacity() as f64;
-            let bytes = self.filled_bytes.load(Ordering::Relaxed) as f64 / self.max_bytes as f64;
-            self.threshold.store(pressure.step(items.max(bytes)).bits(), Ordering::Relaxed);
+            self.adapt(&mut pressure);
         }
     }
 
-    fn threshold_for(&self, event: &Event<'_>) -> Threshold {
+    fn adapt(&self, pressure: &mut Pressure) {
+        let items = self.filled.len() as f64 / self.filled.capacity() as f64;
+        let bytes = self.filled_bytes.load(Ordering::Relaxed) as f64 / self.max_bytes as f64;
+        self.threshold.store(pressure.step(items.max(bytes)).bits(), Ordering::Relaxed);
+    }
+
+    /// The threshold for a request that begins with this.
+    pub(super) fn threshold_for(&self, event: &Event<'_>) -> Threshold {
         match event {
             Event::Span(_) | Event::Log(_) => {
                 Threshold::from_bits(self.threshold.load(Ordering::Relaxed)).unwrap_or_default()

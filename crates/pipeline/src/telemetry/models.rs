@@ -6,6 +6,7 @@ use std::{
 };
 
 use loom::thread::{self, JoinHandle};
+use operators::sample::Threshold;
 use otlp::Depth;
 
 use super::{intake::IntakeSettings, *};
@@ -208,6 +209,21 @@ fn what_makes_room_is_counted() {
         let (arrived, unsent) = world.finish();
         assert_eq!(arrived + core.stats().events_dropped, 4);
         assert_eq!(unsent, 0);
+    });
+}
+
+/// However a record that fills the queue and the worker that empties it get in each other's way, an empty queue samples
+/// nothing.
+#[test]
+fn an_empty_queue_samples_nothing() {
+    check(3, || {
+        let (world, end) = World::open(BackpressureStrategy::AdaptiveSampling, 1, 1);
+        world.record().unwrap();
+        block_on(end.has(1));
+        let core = world.core.clone();
+        assert_eq!(world.finish(), (1, 0));
+        let log = LogRecord::default();
+        assert_eq!(core.intake.threshold_for(&Event::Log(&log)), Threshold::ALWAYS);
     });
 }
 

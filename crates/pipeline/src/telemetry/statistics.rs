@@ -41,7 +41,13 @@ pub struct PipelineStats {
     pub avg_validation_latency_us: f64,
     /// The same, 99th percentile.
     pub p99_validation_latency_us: f64,
-    /// From the first record of a request being queued to the last exporter's answer, on average.
+    /// From the first record of a request to the last exporter's answer about the last part of it, on average.
+    ///
+    /// What it counts, where a latency of full batches could be expected: one value for each *request* a worker took from
+    /// the queue, full or not, because every record is in one and few are in a full one while little is recorded; the time
+    /// in which the request was filled, because its first record waited that long; pauses between attempts; and requests
+    /// that failed, at the time they were given up. Requests that never left the queue (dropped to make room, left behind
+    /// at shutdown) have no answer and are not in it. With more than one exporter the slowest counts.
     pub avg_processing_latency_us: f64,
     /// The same, 99th percentile.
     pub p99_processing_latency_us: f64,

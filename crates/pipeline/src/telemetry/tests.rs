@@ -76,6 +76,32 @@ fn span(n: usize) -> Span {
     }
 }
 
+/// Pressure changes what a request begins with, not whether one that has begun takes what it has room for.
+#[test]
+fn a_request_takes_what_it_has_room_for_while_the_queue_is_full() {
+    let intake = Intake::new(&intake::IntakeSettings {
+        records: 200,
+        bytes: 1 << 20,
+        batch_size: 1000,
+        strategy: BackpressureStrategy::AdaptiveSampling,
+        depth: otlp::Depth::Counts,
+        workers: 1,
+    });
+    let log = LogRecord::default();
+    now(intake.record_waiting(&Event::Log(&log))).unwrap();
+    let is_taken = |n: usize| {
+        // Random enough to be kept whatever the threshold.
+        let span = Span { trace_id: "f".repeat(32), ..span(n) };
+        now(intake.record_waiting(&Event::Span(&span))).is_ok()
+    };
+    assert!((0..1000).any(|n| !is_taken(n)), "it never was full");
+    assert_ne!(intake.threshold_for(&Event::Log(&log)), Default::default(), "it does not sample");
+    assert_eq!(now(intake.record_waiting(&Event::Log(&log))), Ok(()));
+    let counts = intake.counts();
+    assert_eq!((counts.refused, counts.sampled), (1, 0));
+    assert_eq!(counts.pending, counts.received - 1);
+}
+
 /// Ready at once, unless the strategy is to block.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -209,7 +235,7 @@ fn blocking_loses_nothing() {
 
 /// Some have a trace, some have none.
 fn log(n: usize) -> LogRecord {
-    let trace_id = (n % 3 > 0).then(|| format!("trace-{n}"));
+    let trace_id = (!n.is_multiple_of(3)).then(|| format!("trace-{n}"));
     LogRecord { trace_id, time_ns: n as u64, ..LogRecord::default() }
 }
 
