@@ -130,13 +130,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("gzip-as-received", "spans gRPC gzip -> as received", "relay-gzip.yaml", GZIPPED, cost(0.45, 8.0)),
     Row {
         theirs: "insert-1-gzip.yaml",
-        ..row(
-            "gzip-small",
-            "the same, ours at level 7",
-            "insert-1-gzip-small.yaml",
-            GZIPPED,
-            Kind::Plain,
-        )
+        ..row("gzip-small", "the same, ours at level 7", "insert-1-gzip-small.yaml", GZIPPED, Kind::Plain)
     },
     row("logs", "logs HTTP none, relay", "relay-http-logs.yaml", LOGS, cost(0.20, 5.0)),
     Row {

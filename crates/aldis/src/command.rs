@@ -17,6 +17,7 @@ use crate::exit::{self, Exit};
 const EXAMPLES: &str = "\
 Examples:
   aldis demo                         see it work: a modelled shop sends telemetry, a summary shows it
+  aldis serve                        take OTLP in on 4317 and 4318, and show what comes
   aldis check config.yaml            every problem of a configuration, with its place
   aldis serve -c config.yaml         run it until SIGTERM or Ctrl-C, then drain
   aldis sink                         take everything on 4317 and 4318 and count it
@@ -40,7 +41,7 @@ pub(crate) struct Cli {
 enum Command {
     /// See it work: a modelled shop sends telemetry, and a summary shows it.
     Demo(DemoArgs),
-    /// Run the engine that a configuration file describes.
+    /// Run the engine that a configuration file describes; without a file, show what comes.
     Serve(ServeArgs),
     /// Tell every problem of a configuration file.
     Check(CheckArgs),
@@ -56,9 +57,15 @@ const MAX_DRAIN_SECONDS: u64 = 24 * 3600;
 /// Flags of `aldis serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// The configuration: YAML in the shape of the OpenTelemetry Collector's.
+    /// The configuration: YAML in the shape of the OpenTelemetry Collector's. Without it, OTLP is taken in and a summary shown.
     #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
+    /// Without a configuration: where to listen for gRPC; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = Address::parse, conflicts_with = "config")]
+    grpc: Address,
+    /// Without a configuration: where to listen for HTTP; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = Address::parse, conflicts_with = "config")]
+    http: Address,
     /// Write the addresses that are listened on to this file, as JSON, once the engine has started.
     #[arg(long, value_name = "FILE")]
     addresses_file: Option<PathBuf>,

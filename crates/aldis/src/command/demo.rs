@@ -88,8 +88,9 @@ pub(crate) fn run(args: &DemoArgs) -> Exit {
 }
 
 /// What can be done after the demo.
-const NEXT: [&str; 4] = [
+const NEXT: [&str; 5] = [
     "What next:",
+    "  aldis serve                      the same for your own services: point their SDKs at it",
     "  aldis serve -c config.yaml       filter, edit, batch and send on; a Collector's file works",
     "  aldis load --workload 7          this shop as a load, as fast as it is taken",
     "  docs/cli.md, docs/configuration.md, ARCHITECTURE.md",
@@ -195,10 +196,7 @@ impl Endpoints {
 
     fn hints(&self) -> Vec<String> {
         vec![
-            format!(
-                "your own service, too: OTEL_EXPORTER_OTLP_ENDPOINT=http://{} (gRPC) or http://{} (HTTP)",
-                self.grpc, self.http
-            ),
+            format!("your own service, too: OTEL_EXPORTER_OTLP_ENDPOINT=http://{}", self.grpc),
             "Ctrl-C ends it and closes the books".to_owned(),
         ]
     }

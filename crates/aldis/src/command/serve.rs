@@ -7,29 +7,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{DrainReport, Engine, Options};
+use engine::{DrainReport, Engine, Graph, Options};
 use pipeline::health::Problem;
 use serde_json::json;
 
-use super::{ServeArgs, check, color, plural};
-use crate::{addresses, exit::Exit, report, signals::Signals};
+use super::{ServeArgs, builtin, check, color, plural};
+use crate::{
+    addresses,
+    exit::Exit,
+    report,
+    signals::Signals,
+    terminal::{PERIOD, Scene, View, print},
+};
 
 /// Runs the engine until it is told to end.
 pub(crate) fn run(args: &ServeArgs) -> Exit {
-    let (text, checked) = match check::load(&args.config) {
-        Ok(loaded) => loaded,
+    let graph = match graph(args) {
+        Ok(graph) => graph,
         Err(exit) => return exit,
     };
-    if args.json {
-        for problem in checked.problems.iter() {
-            eprintln!("{}", json!({"event": "problem", "problem": check::problem(problem)}));
-        }
-    } else {
-        check::tell(&args.config, &text, &checked);
-    }
-    if checked.problems.has_errors() {
-        return Exit::Configuration;
-    }
     // Before anything runs: a signal that comes now must not be lost.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -37,7 +33,7 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
             return fail(args, Exit::Unavailable, &format!("signals cannot be listened for: {error}"));
         }
     };
-    let engine = match Engine::start(&checked.graph, Options { shards: args.shards }) {
+    let engine = match Engine::start(&graph, Options { shards: args.shards }) {
         Ok(engine) => engine,
         Err(error) => return fail(args, Exit::Unavailable, &error.to_string()),
     };
@@ -53,17 +49,68 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
     {
         return fail(args, Exit::File, &format!("cannot write {}: {error}", file.display()));
     }
-    let mut told = BTreeMap::new();
-    while !signals.wait_for(HEALTH_PERIOD) {
-        let now = engine.health().problems();
-        tell_health(args, &told, &now);
-        told = now;
-    }
+    watch(args, &engine, &signals);
     drain(args, engine, &signals)
 }
 
-/// How often it is looked whether something went wrong or is well again.
-const HEALTH_PERIOD: Duration = Duration::from_millis(500);
+/// The graph of the configuration, or the one that needs none. Problems are told.
+fn graph(args: &ServeArgs) -> Result<Graph, Exit> {
+    let Some(file) = &args.config else {
+        return Ok(builtin::graph(&args.grpc.to_string(), &args.http.to_string()));
+    };
+    let (text, checked) = check::load(file)?;
+    if args.json {
+        for problem in checked.problems.iter() {
+            eprintln!("{}", json!({"event": "problem", "problem": check::problem(problem)}));
+        }
+    } else {
+        check::tell(file, &text, &checked);
+    }
+    if checked.problems.has_errors() { Err(Exit::Configuration) } else { Ok(checked.graph) }
+}
+
+/// Tells what goes wrong, and shows the summary where there is one, until a signal comes.
+fn watch(args: &ServeArgs, engine: &Engine, signals: &Signals) {
+    let begun = Instant::now();
+    let mut view = engine.summary().map(|_| View::open(args.json));
+    let is_live = view.as_ref().is_some_and(View::is_live);
+    let mut told = BTreeMap::new();
+    while !signals.wait_for(PERIOD) {
+        let now = engine.health().problems();
+        if !is_live {
+            tell_health(args, &told, &now);
+        }
+        told = now;
+        if let Some(view) = &mut view {
+            view.show(|| scene(engine, begun, &told));
+        }
+    }
+    drop(view);
+    if is_live {
+        // What was drawn is gone with the screen: the last picture stays.
+        print(&scene(engine, begun, &told));
+    }
+}
+
+fn scene(engine: &Engine, begun: Instant, problems: &BTreeMap<String, Problem>) -> Scene {
+    let of = |protocol: &str| engine.addresses().iter().find(|bound| bound.protocol == protocol);
+    let hint = match (of("grpc"), of("http")) {
+        (Some(grpc), Some(http)) => format!(
+            "point an SDK here: OTEL_EXPORTER_OTLP_ENDPOINT=http://{} (gRPC) or http://{} (HTTP)",
+            grpc.address, http.address
+        ),
+        _ => addresses::listed(engine.addresses()),
+    };
+    Scene {
+        title: format!("serve: {}", addresses::listed(engine.addresses())),
+        seconds: begun.elapsed().as_secs(),
+        news: problems.iter().map(|(component, problem)| format!("{component}: {problem}")).collect(),
+        seen: engine.summary().unwrap_or_default(),
+        stats: engine.stats(),
+        receivers: engine.receivers(),
+        hints: vec![hint, "or try `aldis load --workload 7`; Ctrl-C ends it".to_owned()],
+    }
+}
 
 /// Tells what has changed since `before`; what is the same is not told again.
 fn tell_health(args: &ServeArgs, before: &BTreeMap<String, Problem>, now: &BTreeMap<String, Problem>) {
@@ -116,6 +163,9 @@ fn drain(args: &ServeArgs, engine: Engine, signals: &Signals) -> Exit {
 
 fn tell_end(args: &ServeArgs, report: &DrainReport) {
     if args.json {
+        if let Some(seen) = &report.summary {
+            println!("{}", json!({"event": "summary", "news": [], "summary": report::summary_as_json(seen)}));
+        }
         let stats = args.stats_on_exit.then(|| report::as_json(report));
         let undelivered = report::undelivered(report);
         eprintln!(

@@ -184,6 +184,11 @@ impl Draw {
     fn services(&self, services: &[ServiceRow], rows: usize) -> Vec<String> {
         let rest = [("asked/s", 8), ("failed", 8), ("p50", 9), ("p99", 9), ("spans/s", 10)];
         let mut lines = vec![self.heading("SERVICES", 20, &rest)];
+        let mut services: Vec<&ServiceRow> = services.iter().collect();
+        if services.len() > rows {
+            // Not all of them: rather those where something is wrong.
+            services.sort_by(|a, b| b.asked.error_share().total_cmp(&a.asked.error_share()));
+        }
         for row in services.iter().take(rows) {
             let mut line = self.line();
             line.left(Paint::Plain, named(&row.name), 20);

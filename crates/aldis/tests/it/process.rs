@@ -49,6 +49,14 @@ impl Running {
         Running::start(folder, &all)
     }
 
+    /// `aldis serve --json` without a configuration, on free ports.
+    pub(crate) fn summary(arguments: &[&str]) -> Running {
+        let mut all =
+            vec!["serve", "--json", "--stats-on-exit", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        all.extend(arguments);
+        Running::start(TempDir::new().unwrap(), &all)
+    }
+
     /// `aldis sink --json` on free ports.
     pub(crate) fn sink(arguments: &[&str]) -> Running {
         let mut all = vec!["sink", "--json", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];

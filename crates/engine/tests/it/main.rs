@@ -12,3 +12,4 @@ mod pinging;
 mod receiving;
 mod scraping;
 mod sending;
+mod summary;
