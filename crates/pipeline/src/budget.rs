@@ -31,8 +31,11 @@ struct Part {
     /// Of these, what is reserved ([`Budget::try_reserve`]): added after it was added to `used` and taken off before, so that
     /// it is never more than that.
     reserved: AtomicUsize,
-    /// Bytes that have to be freed before what was refused would fit.
-    wanted: AtomicUsize,
+    /// Of these, what stages let go of ([`Holding::let_go`]): it is on its way out, so nobody is asked for it again. Added
+    /// and taken off as `reserved` is.
+    leaving: AtomicUsize,
+    /// Bytes of the largest request that was refused for want of room since stages were last asked for some.
+    asked: AtomicUsize,
     /// Who could free some.
     holders: Mutex<Vec<Weak<Notify>>>,
 }
@@ -48,11 +51,19 @@ pub struct Charge {
 struct Taken {
     parts: Arc<[Arc<Part>]>,
     bytes: usize,
-    is_reserved: bool,
+    kind: Kind,
+}
+
+/// Where bytes are counted besides [`Part::used`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Reserved,
+    Leaving,
 }
 
 /// Bytes that somebody keeps from call to call, now more, now less. They are counted and never refused: they are there
-/// already. What is too much is asked back ([`Budget::take_wanted`]).
+/// already. What is too much is asked back ([`Budget::relieve`]).
 #[derive(Debug)]
 pub(crate) struct Holding {
     parts: Arc<[Arc<Part>]>,
@@ -66,7 +77,8 @@ impl Budget {
             limit,
             used: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
-            wanted: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             holders: Mutex::new(Vec::new()),
         };
         Self { parts: Arc::new([Arc::new(part)]) }
@@ -87,10 +99,10 @@ impl Budget {
     /// Takes bytes if that many are free. One request may always pass when nothing else but reservations is in use, however
     /// large it is: its own size limit bounds it.
     pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
-        self.take(bytes, false, |part| {
+        self.take(bytes, Kind::Plain, |part| {
             let is_free = part.try_take(bytes, true);
             if !is_free {
-                part.want(part.over(bytes));
+                part.ask(bytes);
             }
             is_free
         })
@@ -99,7 +111,7 @@ impl Budget {
     /// Takes bytes that stay taken whether or not they are filled, such as the window of a connection: if that many are
     /// free, and all reservations together stay within a `divisor`th of the limit.
     pub fn try_reserve(&self, bytes: usize, divisor: usize) -> Option<Charge> {
-        self.take(bytes, true, |part| part.try_reserve(bytes, divisor))
+        self.take(bytes, Kind::Reserved, |part| part.try_reserve(bytes, divisor))
     }
 
     /// Bytes in use; of several budgets, in the fullest.
@@ -132,39 +144,64 @@ impl Budget {
         self.parts.iter().for_each(|part| part.want(bytes));
     }
 
-    /// Bytes that should be freed now, by whoever asks: what was wanted since the last time, and what is used beyond the
-    /// limit.
-    pub(crate) fn take_wanted(&self) -> usize {
-        self.parts.iter().map(|part| part.take_wanted()).max().unwrap_or(0)
+    /// Has `free` let go of bytes if some are wanted: what is used beyond the limit, or would be with what was refused since
+    /// the last time. It says how many it could; others who hold memory are asked for the rest.
+    pub(crate) fn relieve(&self, free: impl FnOnce(usize) -> usize) {
+        // Most often there is enough, which needs no write.
+        if self.parts.iter().all(|part| part.asked.load(Ordering::Relaxed) == 0 && part.over(0) == 0) {
+            return;
+        }
+        let wanted: Vec<usize> = self.parts.iter().map(|part| part.take_wanted()).collect();
+        let most = wanted.iter().copied().max().unwrap_or(0);
+        if most == 0 {
+            return;
+        }
+        let freed = free(most);
+        for (part, wanted) in self.parts.iter().zip(wanted) {
+            // Whoever could free nothing asks nobody, itself included, lest they ask each other in a circle.
+            if freed > 0 && freed < wanted {
+                part.want(wanted - freed);
+            }
+        }
     }
 
-    fn take(&self, bytes: usize, is_reserved: bool, try_part: impl Fn(&Part) -> bool) -> Option<Charge> {
+    fn take(&self, bytes: usize, kind: Kind, try_part: impl Fn(&Part) -> bool) -> Option<Charge> {
         for (i, part) in self.parts.iter().enumerate() {
             if !try_part(part) {
-                self.parts[..i].iter().for_each(|part| part.give_back(bytes, is_reserved));
+                self.parts[..i].iter().for_each(|part| part.give_back(bytes, kind));
                 return None;
             }
         }
-        Some(Charge { taken: Arc::new(Taken { parts: self.parts.clone(), bytes, is_reserved }) })
+        Some(Charge { taken: Arc::new(Taken { parts: self.parts.clone(), bytes, kind }) })
     }
 }
 
 impl Part {
-    /// By how much it would be beyond its limit with so many bytes more.
-    fn over(&self, bytes: usize) -> usize {
-        self.used.load(Ordering::Relaxed).saturating_add(bytes).saturating_sub(self.limit)
+    /// In use, and not on its way out.
+    fn staying(&self) -> usize {
+        let leaving = self.leaving.load(Ordering::Acquire);
+        self.used.load(Ordering::Relaxed).saturating_sub(leaving)
     }
 
+    /// By how much it would be beyond its limit with so many bytes more, once what is on its way out is gone.
+    fn over(&self, bytes: usize) -> usize {
+        self.staying().saturating_add(bytes).saturating_sub(self.limit)
+    }
+
+    /// Asks for so many bytes to be freed.
     fn want(&self, bytes: usize) {
-        self.wanted.fetch_max(bytes, Ordering::AcqRel);
+        self.ask(self.limit.saturating_add(bytes).saturating_sub(self.staying()));
+    }
+
+    /// Asks for room for so many bytes.
+    fn ask(&self, bytes: usize) {
+        self.asked.fetch_max(bytes, Ordering::AcqRel);
         self.holders().retain(|holder| holder.upgrade().inspect(|holder| holder.notify_one()).is_some());
     }
 
+    /// What is missing now, not when it was asked for: meanwhile there may be room.
     fn take_wanted(&self) -> usize {
-        // Most often there is nothing, which needs no write.
-        let nothing = self.wanted.load(Ordering::Relaxed) == 0;
-        let wanted = if nothing { 0 } else { self.wanted.swap(0, Ordering::AcqRel) };
-        wanted.max(self.over(0))
+        self.over(self.asked.swap(0, Ordering::AcqRel))
     }
 
     fn holders(&self) -> crate::sync::MutexGuard<'_, Vec<Weak<Notify>>> {
@@ -214,11 +251,26 @@ impl Part {
         is_within
     }
 
-    fn give_back(&self, bytes: usize, is_reserved: bool) {
-        if is_reserved {
-            self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+    fn take_anyway(&self, bytes: usize, kind: Kind) {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+        if let Some(count) = self.count_of(kind) {
+            count.fetch_add(bytes, Ordering::AcqRel);
+        }
+    }
+
+    fn give_back(&self, bytes: usize, kind: Kind) {
+        if let Some(count) = self.count_of(kind) {
+            count.fetch_sub(bytes, Ordering::AcqRel);
         }
         self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    fn count_of(&self, kind: Kind) -> Option<&AtomicUsize> {
+        match kind {
+            Kind::Plain => None,
+            Kind::Reserved => Some(&self.reserved),
+            Kind::Leaving => Some(&self.leaving),
+        }
     }
 }
 
@@ -227,12 +279,12 @@ impl Charge {
     /// they are in use already. A charge that has clones stays as it is.
     pub fn settle(&mut self, bytes: usize) {
         let Some(taken) = Arc::get_mut(&mut self.taken) else { return };
-        debug_assert!(!taken.is_reserved, "reservations are not estimates");
+        debug_assert!(taken.kind != Kind::Reserved, "reservations are not estimates");
         for part in taken.parts.iter() {
             match bytes.checked_sub(taken.bytes) {
-                Some(more) => part.used.fetch_add(more, Ordering::AcqRel),
-                None => part.used.fetch_sub(taken.bytes - bytes, Ordering::AcqRel),
-            };
+                Some(more) => part.take_anyway(more, taken.kind),
+                None => part.give_back(taken.bytes - bytes, taken.kind),
+            }
         }
         taken.bytes = bytes;
     }
@@ -256,7 +308,12 @@ impl Charge {
             part.used.fetch_add(bytes, Ordering::AcqRel);
         }
         charges.clear();
-        charges.push(Charge { taken: Arc::new(Taken { parts, bytes, is_reserved: false }) });
+        charges.push(Charge { taken: Arc::new(Taken { parts, bytes, kind: Kind::Plain }) });
+    }
+
+    /// Whether it has no clones.
+    pub(crate) fn is_sole(&self) -> bool {
+        Arc::strong_count(&self.taken) == 1
     }
 
     /// The bytes it is for.
@@ -276,6 +333,12 @@ impl Holding {
         }
         self.bytes = bytes;
     }
+
+    /// A charge for bytes that are passed on and were not charged otherwise.
+    pub(crate) fn let_go(&self, bytes: usize) -> Charge {
+        self.parts.iter().for_each(|part| part.take_anyway(bytes, Kind::Leaving));
+        Charge { taken: Arc::new(Taken { parts: self.parts.clone(), bytes, kind: Kind::Leaving }) }
+    }
 }
 
 impl Drop for Holding {
@@ -286,120 +349,12 @@ impl Drop for Holding {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.parts.iter().for_each(|part| part.give_back(self.bytes, self.is_reserved));
+        self.parts.iter().for_each(|part| part.give_back(self.bytes, self.kind));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_come_back_with_the_last_clone() {
-        let budget = Budget::new(100);
-        let charge = budget.try_charge(60).unwrap();
-        assert!(budget.try_charge(41).is_none());
-        let clone = charge.clone();
-        drop(charge);
-        assert_eq!(budget.used(), 60);
-        drop(clone);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn what_is_held_counts_and_is_asked_back() {
-        let (budget, large) = (Budget::new(100), Budget::new(1000));
-        let told = Arc::new(Notify::new());
-        let both = Budget::of_all([large.clone(), budget.clone()]).unwrap();
-        both.tell(&told);
-        let mut holding = both.holding();
-        holding.set(70);
-        assert_eq!((budget.used(), large.used(), both.take_wanted()), (70, 70, 0));
-        assert!(budget.try_charge(50).is_none());
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(std::pin::pin!(told.notified()).poll(&mut context).is_ready());
-        assert_eq!((both.take_wanted(), both.take_wanted()), (20, 0));
-        holding.set(130);
-        assert_eq!(both.take_wanted(), 30);
-        holding.set(20);
-        assert!(budget.try_charge(80).is_some());
-        drop(holding);
-        assert_eq!((budget.used(), large.used()), (0, 0));
-    }
-
-    #[test]
-    fn one_request_larger_than_the_budget_passes_alone() {
-        let budget = Budget::new(100);
-        let large = budget.try_charge(1000).unwrap();
-        assert!(budget.try_charge(1).is_none());
-        drop(large);
-        assert!(budget.try_charge(1).is_some());
-    }
-
-    #[test]
-    fn several_budgets_are_charged_all_or_none() {
-        let (one, two) = (Budget::new(100), Budget::new(50));
-        let all = Budget::of_all([one.clone(), two.clone(), one.clone()]).unwrap();
-        assert_eq!(all.limit(), 50);
-        let charge = all.try_charge(40).unwrap();
-        assert_eq!((one.used(), two.used(), all.used()), (40, 40, 40));
-        assert!(all.try_charge(20).is_none());
-        assert_eq!((one.used(), two.used()), (40, 40), "what the first gave is given back");
-        let other = one.try_charge(60).unwrap();
-        drop(charge);
-        assert_eq!((one.used(), two.used()), (60, 0));
-        assert!(all.try_charge(41).is_none(), "the larger one can be the fuller");
-        drop(other);
-        assert!(Budget::of_all([]).is_none());
-    }
-
-    #[test]
-    fn an_estimate_settles_in_both_directions() {
-        let budget = Budget::new(100);
-        let mut charge = budget.try_charge(60).unwrap();
-        charge.settle(10);
-        assert_eq!((budget.used(), charge.bytes()), (10, 10));
-        charge.settle(130);
-        assert_eq!(budget.used(), 130, "it is in use, whatever is free");
-        let clone = charge.clone();
-        charge.settle(1);
-        assert_eq!(budget.used(), 130, "others rely on it");
-        drop((charge, clone));
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn what_is_left_takes_the_place_of_all_charges() {
-        let (one, two) = (Budget::new(100), Budget::new(100));
-        let mut charges = vec![one.try_charge(60).unwrap()];
-        Charge::replace(&mut charges, 7);
-        assert_eq!(one.used(), 7);
-        // Another copy has all of it still.
-        let copy = charges.clone();
-        Charge::replace(&mut charges, 3);
-        assert_eq!(one.used(), 10);
-        charges.extend([two.try_charge(50).unwrap(), one.try_charge(5).unwrap()]);
-        Charge::replace(&mut charges, 4);
-        assert_eq!((one.used(), two.used(), charges.len()), (11, 4, 1), "each stands for both");
-        drop((charges, copy));
-        assert_eq!((one.used(), two.used()), (0, 0));
-        Charge::replace(&mut Vec::new(), 9);
-    }
-
-    #[test]
-    fn reservations_keep_to_their_part_and_let_one_large_request_pass() {
-        let budget = Budget::new(100);
-        let window = budget.try_reserve(25, 4).unwrap();
-        assert!(budget.try_reserve(1, 4).is_none());
-        let other = budget.try_reserve(20, 2).unwrap();
-        assert_eq!((budget.used(), budget.reserved()), (45, 45));
-        let body = budget.try_charge(1000).unwrap();
-        assert!(budget.try_charge(1).is_none() && budget.try_reserve(1, 1).is_none());
-        assert_eq!(budget.reserved(), 45, "a refused reservation leaves nothing behind");
-        drop((window, other, body));
-        assert_eq!((budget.used(), budget.reserved()), (0, 0));
-    }
-}
+mod tests;
 
 #[cfg(all(test, aldis_models))]
 mod models;

@@ -329,11 +329,14 @@ impl Work {
     /// Has stages let go of as many bytes as the budget wants back. The last ones first: what they let go leaves, what an
     /// earlier one lets go may be held by a later.
     fn relieve(&mut self, budget: &Budget, now_ns: u64) {
-        let holds = |step: &Step| matches!(step, Step::Stage(stage) if stage.held().bytes > 0);
-        if !self.steps.iter().any(holds) {
-            return;
+        if self.held_by_stages() > 0 {
+            budget.relieve(|wanted| self.shed(wanted as u64, now_ns) as usize);
         }
-        let mut wanted = budget.take_wanted() as u64;
+    }
+
+    /// Returns how many bytes less are held than before.
+    fn shed(&mut self, mut wanted: u64, now_ns: u64) -> u64 {
+        let held_before = self.held_by_stages();
         for i in (0..self.steps.len()).rev() {
             let Step::Stage(stage) = &mut self.steps[i] else { continue };
             let before = stage.held().bytes;
@@ -344,6 +347,16 @@ impl Work {
             wanted = wanted.saturating_sub(before.saturating_sub(stage.held().bytes));
             self.run_from(i + 1, now_ns, Eager::Later);
         }
+        held_before.saturating_sub(self.held_by_stages())
+    }
+
+    /// Bytes.
+    fn held_by_stages(&self) -> u64 {
+        let bytes = |step: &Step| match step {
+            Step::Stage(stage) => stage.held().bytes,
+            Step::Batcher(_) => 0,
+        };
+        self.steps.iter().map(bytes).sum()
     }
 
     /// Hands an item to every outlet.

@@ -51,9 +51,11 @@ impl Item {
         Size { requests: 1, records: self.batch.len() as u64, bytes: self.batch.memory_bytes() as u64 }
     }
 
-    /// Tells everybody who waits for it.
+    /// Gives its memory back, then tells everybody who waits for it.
     pub fn resolve(self, outcome: Outcome) {
-        resolve_all(self.context.shares, outcome);
+        let Item { batch, context: Context { shares, charges, .. } } = self;
+        drop((batch, charges));
+        resolve_all(shares, outcome);
     }
 
     /// Tells everybody who waits for it that it was taken over, and keeps it.

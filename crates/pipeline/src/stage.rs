@@ -6,8 +6,9 @@ use operators::{DropReason, Operator, Output, StepContext};
 use otlp::{Check, Depth, Signal};
 
 use crate::{
-    Budget, Health, Item, Ledger, Outcome, Share, budget::Holding, contain::contain, health::Severity,
-    item::Context, ledger::StageCounters, limits::MAX_STAGE_RESTARTS, queue::Size, receipt::resolve_all,
+    Budget, Charge, Health, Item, Ledger, Outcome, Share, budget::Holding, contain::contain,
+    health::Severity, item::Context, ledger::StageCounters, limits::MAX_STAGE_RESTARTS, queue::Size,
+    receipt::resolve_all,
 };
 
 /// Makes an operator: once at the start, and again after each panic.
@@ -149,6 +150,9 @@ impl Stage {
         let keeps = held.records > 0 || self.held > 0;
         self.held = held.records;
         self.counters.held.set(held.records);
+        let passed_on: usize = self.output.main().iter().map(otlp::Batch::memory_bytes).sum();
+        // Before what was held is given back, so that nobody takes it in between.
+        self.cover(&mut context, passed_on);
         self.charge(held.bytes);
         self.counters.made.add(self.output.made_records());
         let mut left: u64 = self.output.accounted();
@@ -180,6 +184,17 @@ impl Stage {
         self.output.clear();
         // What it holds may have become due earlier than it said before: it is asked at the next occasion.
         self.due_ns = Some(0).filter(|_| keeps);
+    }
+
+    /// Charges what is passed on beyond what the item that came in is charged for: what was held, and what an edit added.
+    fn cover(&self, context: &mut Context, bytes: usize) {
+        let Some(holding) = &self.holding else { return };
+        let covered: usize = context.charges.iter().map(Charge::bytes).sum();
+        match &mut context.charges[..] {
+            _ if bytes <= covered => {}
+            [only] if only.is_sole() => only.settle(bytes),
+            _ => context.charges.push(holding.let_go(bytes - covered)),
+        }
     }
 
     fn charge(&mut self, bytes: usize) {

@@ -132,7 +132,9 @@ proptest! {
                 let held = stage.held();
                 stage.shed(if records < 6 { 1 } else { usize::MAX }, 0, &mut out);
                 prop_assert!(stage.held().is_zero() || (records < 6 && stage.held().bytes < held.bytes));
-                prop_assert_eq!(budget.used() as u64, stage.held().bytes);
+                // What it let go of is charged as long as somebody has it.
+                let passed_on: usize = out.iter().map(|item| item.batch.memory_bytes()).sum();
+                prop_assert_eq!(budget.used(), stage.held().bytes as usize + passed_on);
                 prop_assert!(out.iter().all(|item| item.context.shares.is_empty()), "nobody waits any more");
                 prop_assert!(ledger.stats().check().is_ok());
                 continue;
@@ -145,7 +147,13 @@ proptest! {
             let dead = stage.is_dead();
             let holds = stage.held().records > 0;
             let mut out = Vec::new();
+            let size = item.size().bytes as usize;
+            item.context.charges.extend(budget.try_charge(size));
             stage.step(item, 0, &mut out);
+            // So is what comes out beyond what went in.
+            let passed_on: usize = out.iter().map(|item| item.batch.memory_bytes()).sum();
+            let charged = if out.is_empty() { 0 } else { passed_on.max(size) };
+            prop_assert_eq!(budget.used(), stage.held().bytes as usize + charged);
             out.into_iter().for_each(|item| item.resolve(Outcome::DELIVERED));
             let told = poll(&mut receipt);
             let half = records as u64 / 2;
