@@ -20,6 +20,7 @@ mod channel;
 mod connection;
 mod endpoint;
 pub mod exporter;
+mod frame_lengths;
 mod grpc;
 mod http;
 mod http2;

@@ -100,7 +100,7 @@ impl Budget {
     /// large it is: its own size limit bounds it.
     pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
         self.take(bytes, Kind::Plain, |part| {
-            let is_free = part.try_take(bytes, true);
+            let is_free = part.try_take(bytes, Some(0));
             if !is_free {
                 part.ask(bytes);
             }
@@ -208,24 +208,26 @@ impl Part {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_take(&self, bytes: usize, may_pass_alone: bool) -> bool {
+    /// `own` are the bytes, of those in use, beside which more may pass if the rest is reserved; `None` if they must fit.
+    fn try_take(&self, bytes: usize, own: Option<usize>) -> bool {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let after = used.saturating_add(bytes);
             let fits = after <= self.limit;
-            let may_pass = may_pass_alone && used <= self.reserved.load(Ordering::Relaxed);
+            let others = own.map(|own| used.saturating_sub(own));
+            let may_pass = others.is_some_and(|others| others <= self.reserved.load(Ordering::Relaxed));
             if !fits && !may_pass {
                 return false;
             }
             match self.used.compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if fits => return true,
-                Ok(_) => return self.is_alone(used, bytes),
+                Ok(_) => return self.is_alone(others.unwrap_or(used), bytes),
                 Err(now) => used = now,
             }
         }
     }
 
-    /// Whether all that was in use `before` too much was taken is reserved, looked at once more: the first look may have
+    /// Whether all that others had in use `before` too much was taken is reserved, looked at once more: the first look may have
     /// seen a reservation that was given back until then. While too much is taken nothing is reserved anew. What must not
     /// pass is given back.
     fn is_alone(&self, before: usize, bytes: usize) -> bool {
@@ -241,7 +243,7 @@ impl Part {
             reserved.checked_add(bytes).filter(|reserved| *reserved <= self.limit / divisor.max(1))
         };
         // A look beforehand, lest what cannot be reserved is taken from others for a moment.
-        if within(self.reserved.load(Ordering::Relaxed)).is_none() || !self.try_take(bytes, false) {
+        if within(self.reserved.load(Ordering::Relaxed)).is_none() || !self.try_take(bytes, None) {
             return false;
         }
         let is_within = self.reserved.fetch_update(Ordering::AcqRel, Ordering::Relaxed, within).is_ok();
@@ -275,6 +277,30 @@ impl Part {
 }
 
 impl Charge {
+    /// Takes so many bytes more if they are free. What it is for already is no other's: where nothing else but reservations is in
+    /// use, more may always pass, as in [`Budget::try_charge`]. A charge that has clones does not grow.
+    ///
+    /// ```
+    /// use aldis_pipeline::Budget;
+    ///
+    /// let budget = Budget::new(100);
+    /// let mut charge = budget.try_charge(60).unwrap();
+    /// assert!(charge.try_grow(40) && budget.try_charge(1).is_none());
+    /// ```
+    pub fn try_grow(&mut self, bytes: usize) -> bool {
+        let Some(taken) = Arc::get_mut(&mut self.taken) else { return false };
+        debug_assert!(taken.kind == Kind::Plain, "only requests grow");
+        for (i, part) in taken.parts.iter().enumerate() {
+            if !part.try_take(bytes, Some(taken.bytes)) {
+                part.ask(bytes);
+                taken.parts[..i].iter().for_each(|part| part.give_back(bytes, Kind::Plain));
+                return false;
+            }
+        }
+        taken.bytes += bytes;
+        true
+    }
+
     /// Makes an estimate exact: from now on it is for that many bytes. More are taken even where they are not free, since
     /// they are in use already. A charge that has clones stays as it is.
     pub fn settle(&mut self, bytes: usize) {

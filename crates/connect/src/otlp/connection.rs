@@ -136,7 +136,8 @@ pub(super) async fn drive(
                 async move { Ok::<_, Infallible>(answer.await) }
             });
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(settings.read_header_timeout);
+            let timeout = Some(settings.read_header_timeout).filter(|timeout| !timeout.is_zero());
+            builder.timer(TokioTimer::new()).header_read_timeout(timeout);
             builder.max_header_size(MAX_HEADER_BYTES as usize);
             let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
             last(connection, &keepalive, &activity, phase).await;
@@ -172,7 +173,7 @@ async fn drive_http2<S, F>(
     S: Fn(Request<Received>) -> F + Unpin,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
-    let Some(window) = Window::open(&desk.budget, http2.0.connection_bytes, std::time::Instant::now()) else {
+    let Some(window) = Window::open(&desk.budget, http2.0, std::time::Instant::now()) else {
         desk.stats.connections_refused.fetch_add(1, Relaxed);
         return;
     };

@@ -8,7 +8,7 @@ use http_body::Body;
 
 use super::{
     Refusal, base64,
-    intake::{Arrived, Desk, Held, Port, metadata},
+    intake::{Arrived, Desk, Held, Port, metadata, metadata_bytes},
     message::{PartialSuccess, Status},
     route,
     stats::Counted,
@@ -85,7 +85,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let (head, mut body) = request.into_parts();
+    let (head, mut stream) = request.into_parts();
     let timeout = match head.headers.get("grpc-timeout") {
         None => None,
         Some(value) => Some(timeout(value.as_bytes()).ok_or_else(|| {
@@ -100,15 +100,19 @@ where
         }
     };
     let mut held = desk.hold(port);
-    let read = tokio::time::timeout(desk.body_timeout, message(&mut body, rules.max, &mut held));
+    let headers = rules.include_metadata.then(|| metadata(&head.headers));
+    held.must_take(headers.as_deref().map_or(0, metadata_bytes))?;
+    // The rest, and trailers, must not be kept as long as it may take to read a body and to deliver it.
+    drop(head);
+    let read = tokio::time::timeout(desk.body_timeout, message(&mut stream, rules.max, &mut held));
     let (compressed, body) = read.await.map_err(|_| Refusal::SlowBody)??;
+    drop(stream);
     if compressed && encoding.is_none() {
         return Err(Refusal::Undecodable(
             "the message is marked compressed, but grpc-encoding names none".to_owned(),
         ));
     }
     let codec = encoding.filter(|_| compressed);
-    let headers = rules.include_metadata.then(|| metadata(&head.headers));
     desk.admit(port, Arrived { body, codec, is_json: false, max: rules.max, headers, timeout }, held, counted)
         .await
 }
@@ -119,12 +123,15 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let wrong = |error: ReadError| Refusal::of_body(&error, max);
-    let mut first = next_data(body).await.map_err(wrong)?.ok_or_else(|| wrong(ReadError::CutOff))?;
+    let wrong = |held: &Held<'_>, error: ReadError| held.refusal_of_body(&error, max);
+    let cut_off = |held: &Held<'_>| wrong(held, ReadError::CutOff);
+    let mut first =
+        next_data(body).await.map_err(|error| wrong(held, error))?.ok_or_else(|| cut_off(held))?;
     if first.len() < PREFIX_BYTES {
         let mut joined = BytesMut::from(first);
         while joined.len() < PREFIX_BYTES {
-            let next = next_data(body).await.map_err(wrong)?.ok_or_else(|| wrong(ReadError::CutOff))?;
+            let next =
+                next_data(body).await.map_err(|error| wrong(held, error))?.ok_or_else(|| cut_off(held))?;
             joined.extend_from_slice(&next);
         }
         first = joined.freeze();
@@ -138,10 +145,9 @@ where
     if length > max {
         return Err(Refusal::TooLarge { max });
     }
-    if !held.take(length) {
-        return Err(Refusal::no_memory());
-    }
-    Ok((flag == 1, read_announced(body, first, length).await.map_err(wrong)?))
+    held.must_take(length)?;
+    let whole = read_announced(body, first, length).await.map_err(|error| wrong(held, error))?;
+    Ok((flag == 1, whole))
 }
 
 fn admitted(partial: &PartialSuccess) -> Response<AnswerBody> {

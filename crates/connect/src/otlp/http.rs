@@ -12,7 +12,7 @@ use otlp::{Codec, Signal};
 
 use super::{
     HttpSettings, Refusal,
-    intake::{Arrived, Desk, Held, Port, metadata},
+    intake::{Arrived, Desk, Held, Port, metadata, metadata_bytes},
     message::{PartialSuccess, Status},
     stats::Counted,
 };
@@ -81,17 +81,20 @@ where
     let max = settings.max_request_body_size;
     let headers = settings.include_metadata.then(|| metadata(request.headers()));
     let may_close = request.version() < Version::HTTP_2;
-    let mut body = request.into_body();
     let mut held = desk.hold(port);
+    held.must_take(headers.as_deref().map_or(0, metadata_bytes))?;
+    let mut stream = request.into_body();
     let read = tokio::time::timeout(desk.body_timeout, async {
-        let whole = whole(&mut body, max, &mut held).await;
-        if may_close && matches!(whole, Err(Refusal::Overloaded { .. } | Refusal::TooLarge { .. })) {
+        let whole = whole(&mut stream, max, &mut held).await;
+        if may_close && whole.as_ref().is_err_and(is_of_size) {
             // HTTP/1.1 can only say so by closing while the sender still writes; the answer would be lost.
-            discard(&mut body, max.max(MAX_DISCARDED_BYTES)).await;
+            discard(&mut stream, max.max(MAX_DISCARDED_BYTES)).await;
         }
         whole
     });
     let body = read.await.map_err(|_| Refusal::SlowBody)??;
+    // Trailers must not be kept as long as it may take to deliver the request.
+    drop(stream);
     desk.admit(port, Arrived { body, codec, is_json, max, headers, timeout: None }, held, counted)
         .await
         .map_err(|refusal| {
@@ -101,6 +104,10 @@ where
                 other => other,
             }
         })
+}
+
+fn is_of_size(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Overloaded { .. } | Refusal::TooLarge { .. } | Refusal::TooMuchMemory { .. })
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
@@ -149,21 +156,19 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let wrong = |error: ReadError| Refusal::of_body(&error, max);
     let Some(length) = body.size_hint().exact() else {
-        return read_growing(body, max, &mut |bytes| held.take(bytes)).await.map_err(wrong);
+        let whole = read_growing(body, max, &mut |bytes| held.take(bytes)).await;
+        return whole.map_err(|error| held.refusal_of_body(&error, max));
     };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > max {
         return Err(Refusal::TooLarge { max });
     }
-    if !held.take(length) {
-        return Err(Refusal::no_memory());
-    }
+    held.must_take(length)?;
     read_announced(body, Bytes::new(), length).await.map_err(|error| match error {
         // HTTP frames the body itself: what is cut off means that the sender went away.
         ReadError::CutOff => Refusal::Cancelled,
-        error => wrong(error),
+        error => held.refusal_of_body(&error, max),
     })
 }
 

@@ -19,6 +19,7 @@ use tokio::{net::TcpStream, time::Sleep};
 
 use super::{
     WindowSettings,
+    frame_lengths::FrameLengths,
     window::{Read, Window},
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
 
 /// One connection, and what answers the requests on it.
 pub(super) struct Http2<S> {
-    connection: server::Connection<ReadAhead, Bytes>,
+    connection: server::Connection<FrameLengths, Bytes>,
     window: Window,
     pings: Option<Pings>,
     answer: S,
@@ -56,7 +57,8 @@ pub(super) async fn open<S>(
         .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(Some(MAX_RESET_STREAMS))
         .data_frame_budget(MAX_SMALL_FRAME_BYTES);
-    let handshake = builder.handshake(ReadAhead::new(stream));
+    let stream = FrameLengths::new(ReadAhead::new(stream), window.read().clone());
+    let handshake = builder.handshake(stream);
     let mut connection = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await.ok()?.ok()?;
     let pings = pings.and_then(|times| Some(Pings::new(connection.ping_pong()?, times)));
     Some(Http2 { connection, window, pings, answer })

@@ -1,6 +1,7 @@
 //! From a body to an answer: what gRPC and HTTP share.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -78,19 +79,19 @@ impl Desk {
 
     /// Memory for the body of one request.
     pub(super) fn hold<'a>(&'a self, port: &'a Port) -> Held<'a> {
-        Held { desk: self, budget: port.inlet.budget(), charges: Vec::with_capacity(2), bytes: 0 }
+        Held { desk: self, budget: port.inlet.budget(), charge: None, weight: 0, is_over: false }
     }
 
     /// Decompresses, checks, offers, and waits for what becomes of it.
     pub(super) async fn admit(
         &self,
         port: &Port,
-        arrived: Arrived,
+        mut arrived: Arrived,
         mut held: Held<'_>,
         counted: &mut Counted<'_>,
     ) -> Result<PartialSuccess, Refusal> {
         let timeout = arrived.timeout;
-        let receipt = self.offer(port, arrived, &mut held, counted)?;
+        let receipt = self.offer(port, &mut arrived, &mut held, counted)?;
         let outcome = match (receipt, timeout) {
             (None, _) => Outcome::DELIVERED,
             (Some(receipt), None) => receipt.await,
@@ -117,13 +118,13 @@ impl Desk {
     fn offer(
         &self,
         port: &Port,
-        arrived: Arrived,
+        arrived: &mut Arrived,
         held: &mut Held<'_>,
         counted: &mut Counted<'_>,
     ) -> Result<Option<Receipt>, Refusal> {
         let stats = self.stats.signal(port.signal);
         stats.bytes_received.fetch_add(arrived.body.len() as u64, Relaxed);
-        let batch = port.check(&arrived, held)?;
+        let batch = port.check(arrived, held)?;
         stats.bytes_decompressed.fetch_add(batch.raw().len() as u64, Relaxed);
         let records = batch.len() as u64;
         if records == 0 {
@@ -135,14 +136,14 @@ impl Desk {
         let context = Context {
             source: Some(self.source.clone()),
             tenant: None,
-            headers: arrived.headers,
+            headers: arrived.headers.take(),
             received_ns,
             deadline_ns: arrived.timeout.map(|timeout| {
                 received_ns.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
             }),
             shares: vec![share],
             maybe_delivered: false,
-            charges: std::mem::take(&mut held.charges),
+            charges: held.charge.take().into_iter().collect(),
         };
         port.inlet.offer(Item { batch, context }, received_ns);
         Ok(Some(receipt))
@@ -154,13 +155,16 @@ impl Port {
         self.signal
     }
 
-    fn check(&self, arrived: &Arrived, held: &mut Held<'_>) -> Result<Batch, Refusal> {
+    fn check(&self, arrived: &mut Arrived, held: &mut Held<'_>) -> Result<Batch, Refusal> {
+        let headers_bytes = arrived.headers.as_deref().map_or(0, metadata_bytes);
+        let received = std::mem::take(&mut arrived.body);
         let mut raw = match arrived.codec {
-            None => arrived.body.clone(),
-            Some(codec) => {
-                codec::decompress(codec, &arrived.body, arrived.max, &mut |bytes| held.take(bytes))?
-            }
+            None => received.clone(),
+            Some(codec) => codec::decompress(codec, &received, arrived.max, &mut |bytes| held.take(bytes))
+                .map_err(|error| held.refusal_of_codec(&error))?,
         };
+        // Only what may be sent on as it came is kept beside what it became.
+        let received = arrived.codec.filter(|_| !arrived.is_json).map(|codec| (codec, received));
         if arrived.is_json {
             held.must_take(raw.len().saturating_mul(MAX_JSON_GROWTH))?;
             let wire = json::to_wire(self.signal, &raw);
@@ -170,6 +174,7 @@ impl Port {
             if raw.len() > arrived.max {
                 return Err(Refusal::TooLarge { max: arrived.max });
             }
+            held.settle(raw.len() + headers_bytes)?;
         }
         let malformed = |error: otlp::WireError| Refusal::Malformed(error.to_string());
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,33 +186,11 @@ impl Port {
         }
         let mut batch = checker.check(raw).map_err(malformed)?;
         drop(checker);
-        if let Some(codec) = arrived.codec.filter(|_| !arrived.is_json) {
-            batch.set_compressed(codec, arrived.body.clone());
+        if let Some((codec, received)) = received {
+            batch.set_compressed(codec, received);
         }
-        held.settle(batch.memory_bytes())?;
+        held.settle(batch.memory_bytes() + headers_bytes)?;
         Ok(batch)
-    }
-}
-
-impl From<CodecError> for Refusal {
-    fn from(error: CodecError) -> Self {
-        match error {
-            CodecError::Malformed(_) => Refusal::Undecodable(error.to_string()),
-            CodecError::TooLarge { max } => Refusal::TooLarge { max },
-            CodecError::Refused => Refusal::no_memory(),
-        }
-    }
-}
-
-impl Refusal {
-    pub(super) fn of_body(error: &ReadError, max: usize) -> Self {
-        match error {
-            ReadError::TooLarge => Refusal::TooLarge { max },
-            ReadError::Refused => Refusal::no_memory(),
-            ReadError::CutOff => Refusal::Undecodable("the body ends before its announced length".to_owned()),
-            ReadError::Surplus => Refusal::ManyMessages,
-            ReadError::Broken(_) => Refusal::Cancelled,
-        }
     }
 }
 
@@ -215,43 +198,97 @@ impl Refusal {
 pub(super) struct Held<'a> {
     desk: &'a Desk,
     budget: &'a Budget,
-    charges: Vec<Charge>,
-    bytes: i64,
+    /// One, so that nothing of it is another's in the eyes of the budget.
+    charge: Option<Charge>,
+    weight: usize,
+    /// Whether what was refused last would be refused in an empty budget too.
+    is_over: bool,
 }
 
 impl Held<'_> {
     /// Takes more, or refuses the request.
-    fn must_take(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes == 0 || self.take(bytes) { Ok(()) } else { Err(Refusal::no_memory()) }
+    pub(super) fn must_take(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if self.take(bytes) { Ok(()) } else { Err(self.refusal()) }
     }
 
     /// All that was estimated until now becomes one charge for these bytes.
     fn settle(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.must_take(bytes.saturating_sub(self.bytes as usize))?;
-        self.charges.truncate(1);
-        self.charges.iter_mut().for_each(|charge| charge.settle(bytes));
-        self.desk.shards.add_open_bytes(self.desk.shard, bytes as i64 - self.bytes);
-        self.bytes = bytes as i64;
+        self.must_take(bytes.saturating_sub(self.bytes()))?;
+        self.charge.iter_mut().for_each(|charge| charge.settle(bytes));
+        self.weigh(bytes);
         Ok(())
     }
 
-    /// Takes more; `false` if the budget has no more.
+    /// Takes more; `false` if the budget has no more. The first bytes may pass alone however many they are, as the listener's own
+    /// limit bounds them; what a request grows to may not exceed the budget.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
-        if bytes == 0 {
-            return true;
+        let after = self.bytes().saturating_add(bytes);
+        self.is_over = false;
+        let is_taken = match &mut self.charge {
+            _ if bytes == 0 => return true,
+            None => {
+                self.charge = self.budget.try_charge(bytes);
+                self.charge.is_some()
+            }
+            Some(_) if after > self.budget.limit() => {
+                self.is_over = true;
+                false
+            }
+            Some(charge) => charge.try_grow(bytes),
+        };
+        if is_taken {
+            self.weigh(after);
         }
-        let Some(charge) = self.budget.try_charge(bytes) else { return false };
-        self.charges.push(charge);
-        self.bytes += bytes as i64;
-        self.desk.shards.add_open_bytes(self.desk.shard, bytes as i64);
-        true
+        is_taken
+    }
+
+    /// Why it was not taken.
+    fn refusal(&self) -> Refusal {
+        if self.is_over {
+            return Refusal::TooMuchMemory { limit: self.budget.limit() };
+        }
+        let reason = Cow::Borrowed("no memory is free for this request; try again later");
+        Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER, reason }
+    }
+
+    pub(super) fn refusal_of_codec(&self, error: &CodecError) -> Refusal {
+        match error {
+            CodecError::Malformed(_) => Refusal::Undecodable(error.to_string()),
+            CodecError::TooLarge { max } => Refusal::TooLarge { max: *max },
+            CodecError::Refused => self.refusal(),
+        }
+    }
+
+    pub(super) fn refusal_of_body(&self, error: &ReadError, max: usize) -> Refusal {
+        match error {
+            ReadError::TooLarge => Refusal::TooLarge { max },
+            ReadError::Refused => self.refusal(),
+            ReadError::CutOff => Refusal::Undecodable("the body ends before its announced length".to_owned()),
+            ReadError::Surplus => Refusal::ManyMessages,
+            ReadError::Broken(_) => Refusal::Cancelled,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.charge.as_ref().map_or(0, Charge::bytes)
+    }
+
+    fn weigh(&mut self, bytes: usize) {
+        self.desk.shards.add_open_bytes(self.desk.shard, bytes as i64 - self.weight as i64);
+        self.weight = bytes;
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.desk.shards.add_open_bytes(self.desk.shard, -self.bytes);
+        self.weigh(0);
     }
+}
+
+/// What keeping metadata takes up.
+pub(super) fn metadata_bytes(headers: &[(String, String)]) -> usize {
+    let texts: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    size_of_val(headers) + texts
 }
 
 /// Request headers as metadata, without those that belong to the transport.
@@ -279,3 +316,6 @@ pub(super) fn metadata(headers: &HeaderMap) -> Arc<[(String, String)]> {
 pub(super) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
+
+#[cfg(test)]
+mod tests;

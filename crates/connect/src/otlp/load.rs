@@ -210,7 +210,10 @@ impl Generator {
             let due = match self.settings.pace {
                 Pace::Closed => Instant::now(),
                 Pace::Requests(rate) => {
-                    let due = begin + Duration::from_secs_f64(number as f64 / rate);
+                    let after = Duration::try_from_secs_f64(number as f64 / rate).ok();
+                    let within = after.filter(|after| *after < self.settings.duration);
+                    // What is due after the end is not waited for.
+                    let Some(due) = within.and_then(|after| begin.checked_add(after)) else { return };
                     tokio::time::sleep_until(due.into()).await;
                     due
                 }

@@ -4,8 +4,6 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use http::StatusCode;
 
-use crate::limits::OVERLOAD_RETRY_AFTER;
-
 /// A gRPC status code, used to count refusals of both protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names and numbers are those of gRPC")]
@@ -57,6 +55,11 @@ pub enum Refusal {
         /// The maximum, in bytes.
         max: usize,
     },
+    /// It takes up more memory than there is for all telemetry.
+    TooMuchMemory {
+        /// All there is, in bytes.
+        limit: usize,
+    },
     /// There is no room for it now: no memory, or a full queue.
     Overloaded {
         /// How long to wait. OTLP lets a client try again after `RESOURCE_EXHAUSTED` only where it is told when.
@@ -92,18 +95,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The budget has no room for a request.
-    pub(super) fn no_memory() -> Self {
-        let reason = Cow::Borrowed("no memory is free for this request; try again later");
-        Refusal::Overloaded { after: OVERLOAD_RETRY_AFTER, reason }
-    }
-
     /// The gRPC status. gRPC itself fixes those for compression, message size and cardinality.
     pub fn code(&self) -> Code {
         match self {
             Refusal::Malformed(_) => Code::InvalidArgument,
             Refusal::Undecodable(_) | Refusal::Permanent(_) => Code::Internal,
-            Refusal::TooLarge { .. } | Refusal::Overloaded { .. } => Code::ResourceExhausted,
+            Refusal::TooLarge { .. } | Refusal::TooMuchMemory { .. } | Refusal::Overloaded { .. } => {
+                Code::ResourceExhausted
+            }
             Refusal::Unavailable { .. } => Code::Unavailable,
             Refusal::DeadlineExceeded | Refusal::SlowBody => Code::DeadlineExceeded,
             Refusal::Cancelled => Code::Cancelled,
@@ -121,7 +120,7 @@ impl Refusal {
             Refusal::Malformed(_) | Refusal::Undecodable(_) | Refusal::ManyMessages | Refusal::Cancelled => {
                 StatusCode::BAD_REQUEST
             }
-            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooLarge { .. } | Refusal::TooMuchMemory { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Permanent(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -164,6 +163,11 @@ impl fmt::Display for Refusal {
                     "the request is larger than {max} bytes; send smaller batches or raise the receiver's limit"
                 )
             }
+            Refusal::TooMuchMemory { limit } => write!(
+                f,
+                "the request takes up more than the {limit} bytes of memory that there are for telemetry; send smaller batches \
+                 or raise the memory limiter's limit"
+            ),
             Refusal::Overloaded { reason, .. } => f.write_str(reason),
             Refusal::Unavailable { reason, .. } => f.write_str(reason),
             Refusal::DeadlineExceeded => {

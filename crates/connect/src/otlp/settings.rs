@@ -79,7 +79,8 @@ pub struct HttpSettings {
     pub max_request_body_size: usize,
     /// `include_metadata`: whether request headers travel with the batch.
     pub include_metadata: bool,
-    /// `read_header_timeout`: how long the headers of an HTTP/1.1 request may take.
+    /// `read_header_timeout`: how long the headers of an HTTP/1.1 request may take, counted from the answer before it or from the
+    /// beginning of the connection; zero for ever.
     pub read_header_timeout: Duration,
     /// `idle_timeout`: how long a connection may stay open without a request; `None` for ever.
     pub idle_timeout: Option<Duration>,
@@ -202,6 +203,9 @@ impl ReceiverSettings {
             }
             if grpc.max_concurrent_streams == 0 {
                 return wrong("protocols.grpc.max_concurrent_streams", "must be at least 1");
+            }
+            if grpc.keepalive.time.is_zero() || grpc.keepalive.timeout.is_zero() {
+                return wrong("protocols.grpc.keepalive", "time and timeout must be longer than nothing");
             }
             grpc.windows.validate()?;
         }

@@ -18,7 +18,7 @@ pub struct ReceiverCounts {
     pub unrouted: u64,
     /// Connections taken since the start.
     pub connections_accepted: u64,
-    /// Connections closed at once because too many were open.
+    /// Connections closed at once because too many were open, or because no memory was free for an HTTP/2 window.
     pub connections_refused: u64,
     /// Connections open now.
     pub connections_open: u64,

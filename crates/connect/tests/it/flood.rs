@@ -7,7 +7,7 @@ use std::{
 };
 
 use aldis_connect::{
-    limits::{MAX_HEADER_BYTES, MAX_UNSEEN_RESETS},
+    limits::{FIRST_WINDOW_BYTES, MAX_FRAME_BYTES, MAX_HEADER_BYTES, MAX_UNSEEN_RESETS},
     otlp::{Code, Keepalive},
 };
 use http::HeaderValue;
@@ -175,6 +175,71 @@ fn giant_headers_are_refused() {
         let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
         assert_eq!(ask(&mut sender, request).await.grpc_status(), Some(0), "others are served");
     });
+}
+
+/// Metadata is kept as long as its request, beside its body.
+#[test]
+fn headers_that_are_kept_are_charged() {
+    const LONG: usize = 20_000;
+    let mut settings = settings();
+    settings.grpc.as_mut().expect("grpc").include_metadata = true;
+    let side = Side::with(settings, 64 << 20);
+    side.memory.answer_with(None);
+    *side.memory.keeps.lock().expect("unpoisoned") = Some(Vec::new());
+    let body = framed(0, &spans(3));
+    let mut peer = Raw::connect(side.grpc());
+    let mut long = headers();
+    // A literal without indexing: `x`, and a value of 20,000 bytes.
+    long.extend([0, 1, b'x', 0x7f]);
+    let mut rest = LONG - 127;
+    while rest >= 128 {
+        long.push((rest % 128) as u8 | 128);
+        rest /= 128;
+    }
+    long.push(rest as u8);
+    long.extend([b'a'; LONG]);
+    let (first, second) = long.split_at(16 << 10);
+    peer.send(&frame(HEADERS, 0, 1, first));
+    peer.send(&frame(CONTINUATION, END_HEADERS, 1, second));
+    block_on(eventually("they are charged before there is a body", || side.memory.held() >= LONG));
+    peer.send(&frame(DATA, 1, 1, &body));
+    block_on(eventually("it is offered", || side.memory.waiting.lock().expect("unpoisoned").len() == 1));
+    assert!(side.memory.held() >= LONG + body.len());
+    side.memory.keeps.lock().expect("unpoisoned").take();
+    drop(peer);
+    block_on(eventually("the memory is back", || side.memory.budget.used() == 0));
+}
+
+/// What is not whole yet is kept, and no window counts it.
+#[test]
+fn a_frame_that_is_longer_than_the_window_pays_for_ends_the_connection() {
+    const UNKNOWN: u8 = 0xee;
+    let side = Side::start();
+    let is_open = || side.listening().counts().connections_open == 1;
+    for (kind, stream) in [(UNKNOWN, 0), (DATA, 1), (HEADERS, 1)] {
+        for (length, is_paid) in
+            [(FIRST_WINDOW_BYTES, true), (FIRST_WINDOW_BYTES + 1, false), (MAX_FRAME_BYTES, false)]
+        {
+            let mut peer = Raw::connect(side.grpc());
+            while peer.next().expect("settings").0 != SETTINGS {}
+            let mut part = frame(kind, 0, stream, &vec![0; length as usize]);
+            part.pop();
+            peer.send(&part);
+            if is_paid {
+                // It has been read when what was sent behind it is answered.
+                peer.send(&[0]);
+                peer.send(&frame(PING, 0, 0, &[7; 8]));
+                let answers =
+                    kind != UNKNOWN || std::iter::from_fn(|| peer.next()).any(|(kind, ..)| kind == PING);
+                assert!(answers, "{kind}: {length}");
+                assert!(side.memory.budget.reserved() >= 2 * FIRST_WINDOW_BYTES as usize || kind != UNKNOWN);
+            } else {
+                block_on(eventually("it is closed", || !is_open()));
+            }
+            drop(peer);
+            block_on(eventually("what it was granted is given back", || side.memory.budget.used() == 0));
+        }
+    }
 }
 
 /// Requests behind each other on one connection are answered one by one: no more than one is held.

@@ -113,11 +113,32 @@ fn an_index_is_paid_for_before_it_is_built() {
             let mut sender = http2(side.grpc()).await;
             let answer = ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &hostile)))).await;
             assert_eq!(answer.grpc_status(), Some(8), "{budget}: {answer:?}");
-            assert!(answer.text("grpc-status-details-bin").is_some(), "with RetryInfo");
+            assert_eq!(answer.text("grpc-status-details-bin"), None, "it would never fit");
             let answer =
                 ask(&mut sender, grpc_request(side.grpc(), TRACES, full(framed(0, &spans(20))))).await;
             assert_eq!(answer.grpc_status(), Some(0), "what was charged is given back");
         });
+        side.memory.batches.lock().expect("unpoisoned").clear();
+        assert_balanced(&side);
+    }
+}
+
+/// What a request was charged for itself does not stand in its way, and what can never fit is not to be sent again.
+#[test]
+fn json_passes_alone_or_is_told_that_it_never_will() {
+    let span = format!(r#"{{"name":"{}"}}"#, "n".repeat(1000));
+    let json =
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, [&*span; 300].join(","));
+    for (tenths, reserved, status) in [(60, 0, 200), (52, 0, 200), (52, 26, 200), (45, 0, 413), (30, 0, 413)]
+    {
+        let side = Side::with(settings(), json.len() * tenths / 10);
+        let _windows =
+            side.memory.budget.try_reserve(json.len() * reserved / 10, 2).expect("half is for windows");
+        let mut request = http_request("/v1/traces", full(json.clone().into()));
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        let answer = block_on(http1(side.http(), request));
+        assert_eq!(answer.status.as_u16(), status, "{tenths}, {reserved}: {answer:?}");
+        assert_eq!(answer.text("retry-after"), None);
         side.memory.batches.lock().expect("unpoisoned").clear();
         assert_balanced(&side);
     }
@@ -250,7 +271,7 @@ fn slow_senders_are_given_up() {
         stream.write_all(sent.as_bytes()).expect("written");
         let mut answer = Vec::new();
         // It ends: the receiver closes.
-        let _ = stream.read_to_end(&mut answer);
+        stream.read_to_end(&mut answer).expect("closed in time");
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.starts_with(expected), "{answer}");
     }

@@ -97,6 +97,14 @@ fn rates_are_upper_bounds() {
         load::run(&paced, &corpus).expect("settings are right");
     });
     assert!((1..=20).contains(&got.requests), "{got:?}");
+    // The second one is due in a year, or at no time that there is.
+    for rate in [3e-8, 1e-30] {
+        let got = with_sink(&SinkSettings::default(), |sink| {
+            let paced = Load { pace: Pace::Requests(rate), ..load(sink, Protocol::Grpc, None) };
+            load::run(&paced, &corpus).expect("settings are right");
+        });
+        assert_eq!(got.requests, 1, "{rate}");
+    }
 }
 
 #[test]

@@ -64,7 +64,9 @@ async fn window(peer: &mut Peer, address: SocketAddr) -> usize {
 fn idle_connections_stay_within_the_budget_and_the_next_is_refused() {
     let budget = 4 << 20;
     let side = Side::with(settings(), budget);
-    let fit = budget / 2 / FIRST_WINDOW_BYTES as usize;
+    // A window, and a frame of that length.
+    let each = 2 * FIRST_WINDOW_BYTES as usize;
+    let fit = budget / 2 / each;
     block_on(async {
         let mut peers = Vec::new();
         for _ in 0..fit {
@@ -73,7 +75,7 @@ fn idle_connections_stay_within_the_budget_and_the_next_is_refused() {
             export(&mut peer, side.grpc(), framed(0, &spans(20))).await;
             peers.push(peer);
         }
-        assert_eq!(side.memory.budget.reserved(), fit * FIRST_WINDOW_BYTES as usize);
+        assert_eq!(side.memory.budget.reserved(), fit * each);
         assert!(side.memory.budget.used() <= budget / 2, "the rest is for bodies");
         for _ in 0..3 {
             assert!(peer(side.grpc()).await.is_none(), "a window that is not paid for is not given");

@@ -16,6 +16,17 @@ fn a_receiver_pings_a_silent_client_and_closes_when_it_stays_silent() {
     client.until_closed();
 }
 
+#[test]
+fn a_receiver_that_is_told_no_time_pings_as_seldom_as_by_default() {
+    for zero in ["time: 0s", "time: 0s, timeout: 0s"] {
+        let keepalive = format!("keepalive: {{server_parameters: {{{zero}}}}}");
+        let near = Near::relaying(&listener("grpc", &keepalive), "nop: ");
+        let mut client = Wire::connect(near.address("grpc"));
+        client.until_understood();
+        assert!(client.is_silent(), "{zero}");
+    }
+}
+
 /// An engine that sends one request, and the server that it sends it to.
 fn sending(keepalive: &str) -> (Near, Wire) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -168,3 +168,21 @@ fn reservations_keep_to_their_part_and_let_one_large_request_pass() {
     drop((window, other, body));
     assert_eq!((budget.used(), budget.reserved()), (0, 0));
 }
+
+#[test]
+fn a_charge_grows_beyond_the_limit_only_alone() {
+    let (one, two) = (Budget::new(100), Budget::new(200));
+    let mut charge = Budget::of_all([two.clone(), one.clone()]).unwrap().try_charge(60).unwrap();
+    let window = one.try_reserve(20, 2).unwrap();
+    assert!(charge.try_grow(60), "the rest is reserved");
+    assert_eq!((charge.bytes(), one.used(), two.used()), (120, 140, 120));
+    charge.settle(60);
+    let other = one.try_charge(1).unwrap();
+    assert!(!charge.try_grow(20));
+    assert_eq!((charge.bytes(), one.used(), two.used()), (60, 81, 60), "all or none");
+    assert!(charge.try_grow(19));
+    let clone = charge.clone();
+    assert!(!charge.try_grow(0), "others rely on it");
+    drop((charge, clone, other, window));
+    assert_eq!((one.used(), two.used()), (0, 0));
+}
