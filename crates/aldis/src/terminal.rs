@@ -55,3 +55,6 @@ impl Style {
 pub(crate) fn is_dumb() -> bool {
     std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb")
 }
+
+#[cfg(test)]
+mod tests;

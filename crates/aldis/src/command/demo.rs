@@ -124,7 +124,7 @@ impl Running {
         let grpc = engine.addresses().iter().find(|bound| bound.protocol == "grpc");
         let load = Load {
             target: OtlpConfig::default()
-                .with_endpoint(&grpc.map_or_else(String::new, |bound| bound.address.to_string())),
+                .with_endpoint(grpc.map_or_else(String::new, |bound| bound.address.to_string())),
             in_flight: IN_FLIGHT,
             duration: Duration::MAX,
             ..Load::default()

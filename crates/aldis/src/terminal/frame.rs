@@ -244,21 +244,22 @@ impl Draw {
     /// Where every record is now.
     fn books(&self, scene: &Scene) -> Vec<String> {
         let books = Books::of(&scene.receivers, &scene.stats);
+        let paint = |n: u64| if n > 0 { Paint::Bad } else { Paint::Plain };
+        let [offered, admitted, refused] = [books.offered, books.admitted, books.refused].map(count);
         let mut line = self.line();
         line.put(Paint::Bold, "records ");
-        line.put(
-            Paint::Plain,
-            &format!("offered {} = admitted {} + ", count(books.offered), count(books.admitted)),
-        );
-        let paint = |n: u64| if n > 0 { Paint::Bad } else { Paint::Plain };
-        line.put(paint(books.refused), &format!("refused {}", count(books.refused)));
-        line.put(Paint::Plain, &format!(" · delivered {} · ", count(books.delivered)));
-        line.put(paint(books.lost), &format!("lost {}", count(books.lost)));
-        line.put(
-            Paint::Plain,
-            &format!(" · removed {} · waiting {}", count(books.removed), count(books.waiting)),
-        );
+        line.put(Paint::Plain, &format!("offered {offered} = admitted {admitted} + "));
+        line.put(paint(books.refused), &format!("refused {refused}"));
         let mut lines = vec![line.finish()];
+        let [delivered, removed, lost, waiting] =
+            [books.delivered, books.removed, books.lost, books.waiting].map(count);
+        let mut line = self.line();
+        line.put(
+            Paint::Plain,
+            &format!("        delivered {delivered} · removed {removed} · waiting {waiting} · "),
+        );
+        line.put(paint(books.lost), &format!("lost {lost}"));
+        lines.push(line.finish());
         if scene.seen.skipped > 0 {
             let skipped = count(scene.seen.skipped);
             lines.push(self.one(Paint::Warn, &format!("the summary had no time for {skipped} records")));

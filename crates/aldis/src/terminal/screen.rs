@@ -1,6 +1,9 @@
 //! A terminal that is drawn on in place.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    panic, thread,
+};
 
 use super::{Size, Style, is_dumb};
 
@@ -22,6 +25,7 @@ impl Screen {
         if !out.is_terminal() || is_dumb() {
             return None;
         }
+        restore_before_panics();
         // The alternate screen, an invisible cursor (xterm control sequences, *DEC Private Mode Set*).
         write(b"\x1b[?1049h\x1b[?25l\x1b[2J");
         Some(Screen { style: Style::of_stdout() })
@@ -54,8 +58,23 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        write(b"\x1b[?25h\x1b[?1049l");
+        write(RESTORE);
     }
+}
+
+/// A visible cursor, the first screen.
+const RESTORE: &[u8] = b"\x1b[?25h\x1b[?1049l";
+
+/// What a panic that ends this thread says must not go with the other screen. Those of other threads are contained.
+fn restore_before_panics() {
+    let drawing = thread::current().id();
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() == drawing {
+            write(RESTORE);
+        }
+        tell(info);
+    }));
 }
 
 /// The size for a summary that scrolls by.

@@ -46,18 +46,13 @@ fn heading(tree: &Tree, width: usize, style: Style) -> String {
     services.dedup();
     let mut line = Line::new(width, style);
     line.put(Paint::Bold, "A TRACE");
-    let told = format!(
-        " {} · {} · {} spans of {} services",
-        tree.trace_id,
-        duration(tree.duration_ns),
-        tree.branches.len(),
-        services.len()
-    );
-    line.put(Paint::Dim, &told);
     if tree.failed() {
         line.put(Paint::Bad, " · failed");
     }
-    line.put(Paint::Dim, " · █ what it waited for");
+    let (spans, services) = (tree.branches.len(), services.len());
+    let took = duration(tree.duration_ns);
+    line.put(Paint::Dim, &format!(" · {took} · {spans} spans of {services} services · █ what it waited for"));
+    line.put(Paint::Dim, &format!(" · {}", tree.trace_id));
     line.finish()
 }
 
@@ -66,10 +61,10 @@ fn guides(branches: &[Branch]) -> Vec<String> {
     let mut is_last = vec![true; branches.len()];
     let mut last_child: Vec<Option<usize>> = vec![None; branches.len()];
     for (i, branch) in branches.iter().enumerate() {
-        if let Some(parent) = branch.parent {
-            if let Some(before) = last_child[parent].replace(i) {
-                is_last[before] = false;
-            }
+        if let Some(parent) = branch.parent
+            && let Some(before) = last_child[parent].replace(i)
+        {
+            is_last[before] = false;
         }
     }
     // The guides of a span's children begin with what its own leaves behind.

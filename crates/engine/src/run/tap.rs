@@ -145,3 +145,49 @@ impl Sender for Hand {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use otlp::{Depth, Signal, event::RequestBuilder};
+
+    use super::*;
+
+    /// Nobody waits for a summary that does not come along, and what it has not seen is counted.
+    #[test]
+    fn what_finds_no_room_is_counted_and_holds_nothing_up() {
+        let tap = Tap::start().unwrap();
+        let mut builder = RequestBuilder::new(Signal::Traces, Depth::Records);
+        builder.push_span(&otlp::Span::default()).unwrap();
+        builder.push_span(&otlp::Span::default()).unwrap();
+        let item = Item::new(builder.finish());
+        let offered = SUMMARY_BATCHES as u64 + 100;
+        let held = lock(&tap.way.summary);
+        for _ in 0..offered {
+            tap.way.offer(&item);
+        }
+        drop(held);
+        let seen = tap.close(now_ns());
+        // One more than may wait is looked at: the one that waited for the summary.
+        assert!((2 * 99..=2 * 100).contains(&seen.skipped), "{}", seen.skipped);
+        assert_eq!(seen.snapshot.signal(Signal::Traces).records + seen.skipped, 2 * offered);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_too() {
+        let tap = Tap::start().unwrap();
+        let mut builder = RequestBuilder::new(Signal::Traces, Depth::Records);
+        let span = otlp::Span { name: "x".repeat(SUMMARY_BYTES / 4), ..otlp::Span::default() };
+        builder.push_span(&span).unwrap();
+        let item = Item::new(builder.finish());
+        let held = lock(&tap.way.summary);
+        for _ in 0..9 {
+            tap.way.offer(&item);
+        }
+        assert!(tap.way.bytes.load(Relaxed) <= SUMMARY_BYTES);
+        assert_eq!(tap.way.skipped.load(Relaxed), 6);
+        drop(held);
+        let way = tap.way.clone();
+        assert_eq!(tap.close(now_ns()).snapshot.signal(Signal::Traces).records, 3);
+        assert_eq!(way.bytes.load(Relaxed), 0);
+    }
+}
