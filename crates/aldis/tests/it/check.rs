@@ -79,7 +79,7 @@ fn a_file_that_cannot_be_read_is_told() {
 #[test]
 fn a_wrong_command_line_is_told() {
     for arguments in [
-        &["serve"][..],
+        &["serve", "--config", "a.yaml", "--grpc", "127.0.0.1:0"][..],
         &["chekc"],
         &["load", "--rate", "0"],
         &["sink", "--grpc", "here"],
