@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod buckets;
 pub mod edit;
 pub mod filter;
 pub mod limits;

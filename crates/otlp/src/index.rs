@@ -185,14 +185,10 @@ pub struct Index {
     pub attributes: AttributeColumns,
 }
 
-impl Index {
+impl Records {
     /// Empties its columns and keeps their memory.
     pub(crate) fn clear(&mut self) {
-        let Index { resources, scopes, metrics, records, attributes } = self;
-        let Records { at, metric, trace_id, span_id, time_ns, end_ns, kind, status } = records;
-        resources.clear();
-        scopes.clear();
-        metrics.clear();
+        let Records { at, metric, trace_id, span_id, time_ns, end_ns, kind, status } = self;
         at.clear();
         metric.clear();
         trace_id.clear();
@@ -201,6 +197,17 @@ impl Index {
         end_ns.clear();
         kind.clear();
         status.clear();
+    }
+}
+
+impl Index {
+    /// Empties its columns and keeps their memory.
+    pub(crate) fn clear(&mut self) {
+        let Index { resources, scopes, metrics, records, attributes } = self;
+        resources.clear();
+        scopes.clear();
+        metrics.clear();
+        records.clear();
         attributes.first.clear();
         attributes.at.clear();
     }

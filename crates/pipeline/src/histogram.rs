@@ -2,10 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Each power of two is cut into 2^this buckets: a quantile is off by at most one part in 16.
-const SUB_BITS: u32 = 3;
-const SUBS: usize = 1 << SUB_BITS;
-const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUBS;
+use operators::buckets::{self, bounds, bucket};
 
 /// Counts durations in exponential buckets: two atomic additions per observation, 4 KiB, any number of threads.
 #[derive(Debug)]
@@ -16,7 +13,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), sum_ns: AtomicU64::new(0) }
+        Self { buckets: (0..buckets::COUNT).map(|_| AtomicU64::new(0)).collect(), sum_ns: AtomicU64::new(0) }
     }
 }
 
@@ -58,25 +55,6 @@ impl Histogram {
     }
 }
 
-/// Values below 2^SUB_BITS have a bucket each; above, the leading bits choose.
-fn bucket(ns: u64) -> usize {
-    let exponent = (63 - (ns | SUBS as u64).leading_zeros()).saturating_sub(SUB_BITS);
-    if ns < SUBS as u64 {
-        return ns as usize;
-    }
-    (exponent as usize + 1) * SUBS + ((ns >> exponent) as usize & (SUBS - 1))
-}
-
-/// The least and the greatest value of a bucket.
-fn bounds(i: usize) -> (u64, u64) {
-    if i < SUBS {
-        return (i as u64, i as u64);
-    }
-    let exponent = i / SUBS - 1;
-    let low = ((SUBS + i % SUBS) as u64) << exponent;
-    (low, low + ((1u64 << exponent) - 1))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -87,17 +65,6 @@ mod tests {
     fn nothing_observed_is_zero() {
         let none = Histogram::default();
         assert_eq!((none.count(), none.mean_ns(), none.quantile_ns(0.99)), (0, 0.0, 0.0));
-    }
-
-    #[test]
-    fn buckets_tile_all_values() {
-        assert_eq!(bucket(0), 0);
-        assert_eq!(bounds(BUCKETS - 1).1, u64::MAX);
-        for i in 0..BUCKETS {
-            let (low, high) = bounds(i);
-            assert_eq!((bucket(low), bucket(high)), (i, i));
-            assert!(i == 0 || bounds(i - 1).1 + 1 == low);
-        }
     }
 
     proptest! {

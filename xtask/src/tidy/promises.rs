@@ -7,7 +7,7 @@
 //! test = "crates/engine/tests/it/batch.rs::timeout_is_a_maximum"
 //! ```
 //! `test` is a file and a function in it that carries a test attribute, or a whole example or script (no `::`). The
-//! file, or a helper beside it in `tests/it`, must name what is promised, outside of comments: its last segment
+//! file, or a helper below it or beside it in `tests/it`, must name what is promised, outside of comments: its last segment
 //! (`timeout`, `--config`), or a variant with its type. In a name, `{a,b}` stands for either.
 //!
 //! Names are those that the facade offers ([`facade`]). That no setting, command or flag is missing from the list needs
@@ -107,11 +107,15 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
     };
     let Some(text) = tree.text(path) else { return Some(format!("there is no file {path}")) };
     let subject = subject(&promise.name);
-    // What an integration test calls lies in the modules of its binary that hold no tests.
-    let folder =
+    // What a test calls lies in its own submodules, and of an integration test in the modules of its binary, where they hold
+    // no tests.
+    let beside =
         path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.ends_with("/tests/it"));
-    let mut helpers =
-        tree.files.iter().filter(|file| folder == Some(file.folder()) && !file.text.contains("test]"));
+    let folders = [beside, path.strip_suffix(".rs")];
+    let mut helpers = tree
+        .files
+        .iter()
+        .filter(|file| folders.contains(&Some(file.folder())) && !file.text.contains("test]"));
     if !mentions(text, subject) && !helpers.any(|file| mentions(&file.text, subject)) {
         return Some(format!("{path} does not mention `{subject}`"));
     }

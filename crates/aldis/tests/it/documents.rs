@@ -74,3 +74,20 @@ fn settings() -> String {
     }
     out
 }
+
+/// The README says `cargo run`, without a name: it must not be left open which program that is.
+#[test]
+fn cargo_run_is_this_program() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let asked = ["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest];
+    let output = std::process::Command::new(env!("CARGO")).args(asked).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let named: Vec<_> = packages.iter().filter_map(|package| package["default_run"].as_str()).collect();
+    assert_eq!(named, ["aldis"]);
+    assert!(
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md"))
+            .unwrap()
+            .contains("cargo run --release -- demo")
+    );
+}

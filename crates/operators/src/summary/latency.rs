@@ -1,8 +1,6 @@
 //! How long things take, in a few kilobytes.
 
-/// Each power of two is cut into 2^this buckets: a quantile is off by at most one part in 16.
-const SUB_BITS: u32 = 3;
-const SUBS: usize = 1 << SUB_BITS;
+use crate::buckets::{bounds, bucket};
 
 /// Counts durations in exponential buckets of base 2^(1/8), nearly: linear within each power of two. As many buckets as the
 /// longest needs, at most 496.
@@ -48,41 +46,11 @@ impl Latency {
     }
 }
 
-/// Values below 2^SUB_BITS have a bucket each; above, the leading bits choose.
-fn bucket(ns: u64) -> usize {
-    if ns < SUBS as u64 {
-        return ns as usize;
-    }
-    let exponent = 63 - ns.leading_zeros() - SUB_BITS;
-    (exponent as usize + 1) * SUBS + ((ns >> exponent) as usize & (SUBS - 1))
-}
-
-/// The least and the greatest value of a bucket.
-fn bounds(i: usize) -> (u64, u64) {
-    if i < SUBS {
-        return (i as u64, i as u64);
-    }
-    let exponent = i / SUBS - 1;
-    let low = ((SUBS + i % SUBS) as u64) << exponent;
-    (low, low + ((1u64 << exponent) - 1))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn buckets_tile_all_values() {
-        let last = bucket(u64::MAX);
-        assert_eq!((last, bounds(last).1), (495, u64::MAX));
-        for i in 0..=last {
-            let (low, high) = bounds(i);
-            assert_eq!((bucket(low), bucket(high)), (i, i));
-            assert!(i == 0 || bounds(i - 1).1 + 1 == low);
-        }
-    }
 
     proptest! {
         #[test]

@@ -31,15 +31,7 @@ impl Columns {
         self.resources.clear();
         self.scopes.clear();
         self.metrics.clear();
-        let Records { at, metric, trace_id, span_id, time_ns, end_ns, kind, status } = &mut self.records;
-        at.clear();
-        metric.clear();
-        trace_id.clear();
-        span_id.clear();
-        time_ns.clear();
-        end_ns.clear();
-        kind.clear();
-        status.clear();
+        self.records.clear();
         self.attribute_first.clear();
         self.attributes.clear();
     }
