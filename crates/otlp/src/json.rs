@@ -42,6 +42,29 @@ pub fn to_wire(signal: Signal, text: &[u8]) -> Result<Vec<u8>, JsonError> {
     read::request(schema::request(signal), text)
 }
 
+/// The most that [`to_wire`] makes of a text, in bytes: a bound that costs a look at each byte, to ask for memory by.
+///
+/// Fields are at least as long as text as on the wire but for the shortest of numbers (`"sum":1` becomes nine bytes), which twice
+/// the text covers. Only numbers in lists grow more: `0,` becomes eight bytes.
+///
+/// ```
+/// use aldis_otlp::{Signal, json};
+/// let text = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"GET /"}]}]}]}"#;
+/// assert_eq!(json::most_wire_bytes(text), 2 * text.len());
+/// assert!(json::most_wire_bytes(b"[0,0,0]") >= 24);
+/// ```
+pub fn most_wire_bytes(text: &[u8]) -> usize {
+    // What is blank may have a number behind it; words stand in quotes, and so take as many bytes as text.
+    let is_listed = |pair: &&[u8]| {
+        matches!(pair[0], b'[' | b',') && matches!(pair[1], b'0'..=b'9' | b'-' | b' ' | b'\t' | b'\r' | b'\n')
+    };
+    let listed = text.windows(2).filter(is_listed).count();
+    2 * text.len() + LISTED_BYTES * listed
+}
+
+/// What a number takes up on the wire beyond twice its text, at most.
+const LISTED_BYTES: usize = 8;
+
 /// Transcodes the JSON answer of a receiver, `Export…ServiceResponse`, into wire bytes.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ pub(crate) struct Flight {
     pub(crate) logs: u32,
     /// Spans and log records that are not yet exported.
     pub(crate) outstanding: u32,
+    /// When the last of those that are was, Unix nanoseconds.
+    pub(crate) exported_ns: u64,
 }
 
 /// Something that happens at a time of a trace.
@@ -63,6 +65,7 @@ impl Flight {
         self.spans.clear();
         self.logs = 0;
         self.outstanding = 0;
+        self.exported_ns = 0;
     }
 
     pub(crate) fn plan(&mut self, at_ns: u64, instance: usize, event: Event) {

@@ -38,7 +38,7 @@ pub struct TraceTruth {
     pub spans: Vec<SpanTruth>,
     /// How many log records carry its id.
     pub logs: u32,
-    /// When the last of its spans and log records was exported, Unix nanoseconds. Nothing of it comes later.
+    /// When the last of its spans and log records was exported, Unix nanoseconds: nothing of it comes later. Where none was, when it was over.
     pub complete_ns: u64,
 }
 

@@ -326,6 +326,14 @@ impl Workload {
         self.settle(slot);
     }
 
+    /// A record of a trace is exported.
+    fn exported(&mut self, slot: u32) {
+        if let Some(flight) = self.flights.get_mut(slot as usize) {
+            flight.exported_ns = self.now_ns;
+        }
+        self.settle(slot);
+    }
+
     /// One thing less of a trace is outstanding: a record, or its flight.
     fn settle(&mut self, slot: u32) {
         let Some(flight) = self.flights.get_mut(slot as usize) else { return };
@@ -347,7 +355,8 @@ impl Workload {
             trace_id: flight.trace_id,
             spans: std::mem::take(&mut flight.spans),
             logs: flight.logs,
-            complete_ns: self.now_ns,
+            // What happened last may be a span that is missing, which nobody exports.
+            complete_ns: if flight.exported_ns > 0 { flight.exported_ns } else { self.now_ns },
         });
     }
 }

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::{
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::{schema, to_wire, write};
+use super::{most_wire_bytes, read, schema, schema::Kind, to_wire, write};
 use crate::Signal;
 
 fn text_of(signal: Signal, wire: &[u8]) -> String {
@@ -236,4 +236,49 @@ proptest! {
             prop_assert_eq!(to_wire(Signal::Traces, again.as_bytes()).unwrap(), wire);
         }
     }
+}
+
+/// The shortest text of every field that there is, and the most that it becomes: the bound holds for each, in lists too.
+#[test]
+fn no_field_grows_by_more_than_is_said() {
+    fn check(message: &'static schema::Message, seen: &mut Vec<&'static str>) {
+        if seen.contains(&message.name) {
+            return;
+        }
+        seen.push(message.name);
+        for field in message.fields {
+            let value = match field.kind {
+                Kind::Message(inner) => {
+                    check(inner, seen);
+                    "{}"
+                }
+                Kind::String | Kind::Bytes | Kind::Id(_) => "\"\"",
+                Kind::Bool => "true",
+                Kind::Fixed32 | Kind::Uint32 | Kind::Fixed64 | Kind::Double => "0",
+                // As a varint a negative number has ten bytes.
+                Kind::Sint32 | Kind::Int32 | Kind::Int64 | Kind::Sfixed64 | Kind::Enum(_) => "-1",
+                Kind::Uint64 => "18446744073709551615",
+            };
+            let texts = match field.repeated {
+                true => vec![
+                    format!("[{value}]"),
+                    format!("[{}]", [value; 1000].join(",")),
+                    format!("[ {value}\n, {value}]"),
+                ],
+                false => vec![value.to_owned()],
+            };
+            for value in texts {
+                let text = format!("{{\"{}\":{value}}}", field.name);
+                let wire =
+                    read::request(message, text.as_bytes()).unwrap_or_else(|fault| panic!("{fault}: {text}"));
+                let most = most_wire_bytes(text.as_bytes());
+                assert!(wire.len() <= most, "{}.{}: {} > {most}", message.name, field.name, wire.len());
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    Signal::ALL.into_iter().for_each(|signal| check(schema::request(signal), &mut seen));
+    assert!(seen.len() > 30, "{seen:?}");
+    let dense = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"summary":{"dataPoints":[{"sum":1},{"sum":2}]}}]}]}]}"#;
+    assert_eq!(most_wire_bytes(dense), 2 * dense.len(), "not in lists they are few");
 }

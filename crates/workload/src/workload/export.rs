@@ -16,7 +16,7 @@ impl Workload {
         let mut outbox = std::mem::take(&mut boxes[instance]);
         let body = outbox.request(&self.world.fleet.instances[instance]);
         self.send(signal, instance, records, body, out);
-        outbox.clear(|slot| self.settle(slot));
+        outbox.clear(|slot| self.exported(slot));
         let boxes = if signal == Signal::Logs { &mut self.logs } else { &mut self.spans };
         boxes[instance] = outbox;
     }

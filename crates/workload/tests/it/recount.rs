@@ -281,6 +281,28 @@ fn truths_are_forgotten_oldest_first_and_counted() {
     assert!(kept[..] == all[all.len() - 3..]);
 }
 
+/// What is missing may be the last that happens in a trace: it is complete before.
+#[test]
+fn a_trace_whose_last_span_is_missing_adds_up() {
+    check(&run(
+        Settings {
+            seed: 548_289_782_022_851_709,
+            traces_per_second: 155,
+            instances_per_service: 3,
+            batch_records_max: 1,
+            batch_delay_ns: 2_332_681_755,
+            missing_per_million: 171_004,
+            late_per_million: 134_055,
+            late_ns_max: 1_058_015_043,
+            clock_skew_ns_max: 3_001_204_405,
+            traces_in_flight_max: 64,
+            metric_interval_ns: SECOND,
+            ..Settings::default()
+        },
+        2_500,
+    ));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
