@@ -11,6 +11,7 @@
 pub mod buckets;
 pub mod edit;
 pub mod filter;
+pub mod gaps;
 pub mod limits;
 pub mod operator;
 pub mod pass;

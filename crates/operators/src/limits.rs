@@ -50,3 +50,12 @@ pub const SUMMARY_SHOWN_NS: u64 = 6_000_000_000;
 
 /// Nanoseconds from one look for complete traces to the next.
 pub const SUMMARY_LOOK_NS: u64 = 200_000_000;
+
+/// Threads of collectors whose numbers are remembered, unless told otherwise. Each takes about 800 bytes.
+pub const GAP_SENDERS: usize = 4_096;
+
+/// The last numbers of a thread of which it is known exactly which came.
+pub const GAP_WINDOW: usize = 4_096;
+
+/// Bytes of a host's name; a longer one is taken for none.
+pub const GAP_HOST_BYTES: usize = 255;

@@ -1,6 +1,10 @@
 //! Makes few large batches of many small ones.
 
-use std::time::Duration;
+mod tally;
+
+use std::{sync::Arc, time::Duration};
+
+pub use tally::{BatcherCounters, BatcherStats, SIZE_BOUNDS, SIZES, Trigger};
 
 use crate::{Item, limits::MAX_BATCHER_GROUPS, queue::Size, retry::nanoseconds};
 
@@ -50,6 +54,7 @@ pub struct Batcher {
     most_bytes: u64,
     /// Oldest first. Few: most pipelines have one.
     groups: Vec<Group>,
+    counters: Option<Arc<BatcherCounters>>,
 }
 
 #[derive(Debug)]
@@ -62,14 +67,19 @@ struct Group {
 impl Batcher {
     /// An empty one.
     pub fn new(settings: BatcherSettings) -> Self {
-        Self { settings, most_bytes: otlp::limits::MAX_REQUEST_BYTES as u64, groups: Vec::new() }
+        let most_bytes = otlp::limits::MAX_REQUEST_BYTES as u64;
+        Self { settings, most_bytes, groups: Vec::new(), counters: None }
+    }
+
+    /// An empty one that counts what it lets go of.
+    pub fn counted(settings: BatcherSettings, counters: Arc<BatcherCounters>) -> Self {
+        Self { counters: Some(counters), ..Self::new(settings) }
     }
 
     /// Takes an item; what is full is put into `out`. Call [`Batcher::tick`] afterwards.
     pub fn push(&mut self, item: Item, now_ns: u64, out: &mut Vec<Item>) {
         if !item.is_divisible() {
-            out.push(item);
-            return;
+            return self.let_go([item], Trigger::Size, out);
         }
         let size = item.size();
         let like = |group: &Group| {
@@ -82,7 +92,7 @@ impl Batcher {
             && self.groups[at].size.bytes.saturating_add(size.bytes) > self.most_bytes
         {
             let whole = self.groups.remove(at);
-            self.send(whole, out);
+            self.send(whole, Trigger::Size, out);
             group = None;
         }
         if group.is_none()
@@ -91,13 +101,12 @@ impl Batcher {
             && self.settings.max_bytes == 0
         {
             // Large enough by itself, and none before it waits.
-            out.push(item);
-            return;
+            return self.let_go([item], Trigger::Size, out);
         }
         let at = group.unwrap_or_else(|| {
             if self.groups.len() >= self.settings.max_groups.max(1) {
                 let oldest = self.groups.remove(0);
-                self.send(oldest, out);
+                self.send(oldest, Trigger::Size, out);
             }
             self.groups.push(Group { items: Vec::new(), size: Size::default(), first_ns: now_ns });
             self.groups.len() - 1
@@ -108,6 +117,7 @@ impl Batcher {
             let group = self.groups.remove(at);
             self.send_full(group, out);
         }
+        self.note_groups();
     }
 
     /// Lets go what has waited long enough, and as many groups as there are sends that could begin now (`free_slots`;
@@ -120,16 +130,19 @@ impl Batcher {
                 break;
             }
             idle = idle.saturating_sub(1);
+            let trigger = if due_ns > now_ns { Trigger::Idle } else { Trigger::Timeout };
             let group = self.groups.remove(0);
-            self.send(group, out);
+            self.send(group, trigger, out);
         }
+        self.note_groups();
     }
 
     /// Lets everything go.
     pub fn flush(&mut self, out: &mut Vec<Item>) {
         for group in std::mem::take(&mut self.groups) {
-            self.send(group, out);
+            self.send(group, Trigger::Flush, out);
         }
+        self.note_groups();
     }
 
     /// What the next batch would take up in a queue, if it left now.
@@ -166,8 +179,24 @@ impl Batcher {
     }
 
     /// Sends all of a group, in pieces within the maximum.
-    fn send(&self, group: Group, out: &mut Vec<Item>) {
-        out.extend(self.pieces(group.items));
+    fn send(&self, group: Group, trigger: Trigger, out: &mut Vec<Item>) {
+        self.let_go(self.pieces(group.items), trigger, out);
+    }
+
+    /// The only way out.
+    fn let_go(&self, items: impl IntoIterator<Item = Item>, trigger: Trigger, out: &mut Vec<Item>) {
+        let count = |item: &Item| {
+            if let Some(counters) = &self.counters {
+                counters.count(trigger, item.batch.len() as u64);
+            }
+        };
+        out.extend(items.into_iter().inspect(count));
+    }
+
+    fn note_groups(&self) {
+        if let Some(counters) = &self.counters {
+            counters.groups.set(self.groups.len() as u64);
+        }
     }
 
     /// Sends the full batches of a group; a rest that is not full goes on waiting, as long as it would have.
@@ -180,7 +209,7 @@ impl Batcher {
             let at = self.groups.partition_point(|other| other.first_ns <= group.first_ns);
             self.groups.insert(at, Group { items: vec![rest], size, first_ns: group.first_ns });
         }
-        out.extend(pieces);
+        self.let_go(pieces, Trigger::Size, out);
     }
 
     fn pieces(&self, items: Vec<Item>) -> Vec<Item> {

@@ -129,6 +129,12 @@ impl Budget {
         self.parts.iter().map(|part| part.limit).min().unwrap_or(0)
     }
 
+    /// Bytes that are free; of several budgets, in the fullest.
+    pub fn free(&self) -> usize {
+        let free = |part: &Arc<Part>| part.limit.saturating_sub(part.used.load(Ordering::Relaxed));
+        self.parts.iter().map(free).min().unwrap_or(0)
+    }
+
     /// Nothing held yet.
     pub(crate) fn holding(&self) -> Holding {
         Holding { parts: self.parts.clone(), bytes: 0 }
@@ -136,7 +142,12 @@ impl Budget {
 
     /// Has `notify` told whenever memory is wanted back.
     pub(crate) fn tell(&self, notify: &Arc<Notify>) {
-        self.parts.iter().for_each(|part| part.holders().push(Arc::downgrade(notify)));
+        for part in self.parts.iter() {
+            let mut holders = part.holders();
+            // Those that are gone make room: graphs come and go while a budget stays.
+            holders.retain(|holder| holder.strong_count() > 0);
+            holders.push(Arc::downgrade(notify));
+        }
     }
 
     /// Asks those who hold memory to free so many bytes.
@@ -313,6 +324,14 @@ impl Charge {
             }
         }
         taken.bytes = bytes;
+    }
+
+    /// As many bytes more, of what this one is charged to, for as long as they are needed beside it: another form of the same
+    /// telemetry on its way out. They are taken even where they are not free: sending is what frees memory.
+    pub fn beside(&self, bytes: usize) -> Charge {
+        let parts = self.taken.parts.clone();
+        parts.iter().for_each(|part| part.take_anyway(bytes, Kind::Plain));
+        Charge { taken: Arc::new(Taken { parts, bytes, kind: Kind::Plain }) }
     }
 
     /// Puts one charge of `bytes` in the place of all of these, of what they are charged to: what is left of all they stand

@@ -77,6 +77,7 @@ pub struct Chain {
     budget: Budget,
     limiter: Option<MemoryLimiter>,
     counters: Arc<InletCounters>,
+    shard: usize,
     /// Used by one shard, so never contended for long.
     work: Mutex<Work>,
     wake: Arc<Notify>,
@@ -142,6 +143,7 @@ impl Chain {
             budget: parts.budget,
             limiter: parts.limiter,
             counters,
+            shard: parts.shard,
             work: Mutex::new(work),
             wake,
             closed: AtomicBool::new(false),
@@ -155,7 +157,7 @@ impl Chain {
                 let mut work = self.work();
                 let now_ns = clock::now_ns();
                 work.relieve(&self.budget, now_ns);
-                work.tick(now_ns);
+                work.tick(now_ns, Eager::Now);
                 work.due_ns(&self.wake)
             };
             let woken = self.wake.notified();
@@ -171,6 +173,14 @@ impl Chain {
         }
     }
 
+    /// Does what is due at this time, for a chain that is not [run](Chain::run): one whose time is not the clock's. Batches wait for
+    /// their time, whether or not an exporter is idle.
+    pub fn advance(&self, now_ns: u64) {
+        let mut work = self.work();
+        work.relieve(&self.budget, now_ns);
+        work.tick(now_ns, Eager::Later);
+    }
+
     /// Passes on what batchers hold, however little it is.
     pub fn flush(&self, now_ns: u64) {
         self.work().flush(now_ns);
@@ -184,6 +194,11 @@ impl Chain {
         let mut work = self.work();
         work.drain(now_ns);
         work.held().records
+    }
+
+    /// The shard that it is for.
+    pub fn shard(&self) -> usize {
+        self.shard
     }
 
     /// What its steps hold.
@@ -269,17 +284,17 @@ impl Work {
         self.before = ready;
     }
 
-    fn tick(&mut self, now_ns: u64) {
+    fn tick(&mut self, now_ns: u64, eager: Eager) {
         for i in 0..self.steps.len() {
             if let Step::Stage(stage) = &mut self.steps[i]
                 && stage.due_ns().is_some_and(|due_ns| due_ns <= now_ns)
             {
                 stage.tick(now_ns, &mut self.after);
             }
-            self.tick_batcher(i, now_ns, Eager::Now);
+            self.tick_batcher(i, now_ns, eager);
             if !self.after.is_empty() {
                 std::mem::swap(&mut self.before, &mut self.after);
-                self.run_from(i + 1, now_ns, Eager::Now);
+                self.run_from(i + 1, now_ns, eager);
             }
         }
     }
@@ -513,4 +528,4 @@ impl Outlet {
 mod tests;
 
 #[cfg(all(test, aldis_models))]
-mod models;
+pub(crate) mod models;

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use otlp::{Codec, Signal};
 
-use crate::{Compressor, Item, Outcome};
+use crate::{Compressor, Item, Outcome, Progress};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,6 +36,12 @@ pub trait Exporter: Send + Sync + 'static {
     fn packing(&self) -> Packing {
         Packing::Never
     }
+
+    /// Whether items must leave in the order in which they came. One is sent at a time then, and nothing is sent while an
+    /// earlier one waits for another attempt.
+    fn in_order(&self) -> bool {
+        false
+    }
 }
 
 /// What an exporter needs of a request ([`Exporter::packing`]).
@@ -66,6 +72,14 @@ pub trait Sender: Send + Sync {
     /// Sends one item and waits for the far side's answer. It never panics and never retries: retrying, timeouts around
     /// it and counting are the queue's.
     fn send<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Outcome>;
+
+    /// The same for destinations that take an item in parts: sends what `progress` does not call settled, and notes there what
+    /// it settles, also where the future is dropped before it ends. [`Outcome::Delivered`] then counts the records that were
+    /// rejected over all attempts.
+    fn send_rest<'a>(&'a self, item: &'a Item, progress: &'a mut Progress) -> BoxFuture<'a, Outcome> {
+        let _ = progress;
+        self.send(item)
+    }
 }
 
 /// An exporter that takes everything and does nothing with it, for measurements and for pipelines without a destination.

@@ -17,7 +17,7 @@ use crate::{
     item::Item,
     limits,
     outcome::Outcome,
-    queue::{Bounds, LeaseQueue, Policy, RefusalReason, Sizer},
+    queue::{Bounds, LeaseQueue, Policy, RefusalReason, Size, Sizer},
     sync::{
         Mutex, MutexGuard, Notify,
         atomic::Ordering,
@@ -26,9 +26,13 @@ use crate::{
 };
 
 mod consumer;
+mod drive;
+mod gauge;
 mod state;
 mod undelivered;
 
+use drive::Drive;
+pub use gauge::QueueGauge;
 use state::{Enqueued, Shared, State};
 pub use undelivered::Undelivered;
 
@@ -86,6 +90,26 @@ impl ExporterSettings {
     }
 }
 
+/// What an exporter's queue holds, and may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFill {
+    /// What waits for its turn, or for another attempt.
+    pub waiting: Size,
+    /// What is being sent.
+    pub in_flight: Size,
+    /// What waits for room in front of it ([`Policy::Block`]).
+    pub blocked: Size,
+    /// What `waiting` and `in_flight` may be together.
+    pub bounds: Bounds,
+}
+
+impl QueueFill {
+    /// What counts against its bound on items, in the items of its sizer.
+    pub fn items(&self) -> u64 {
+        self.bounds.items_of(self.waiting) + self.bounds.items_of(self.in_flight)
+    }
+}
+
 /// What would become of an item that is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prospect {
@@ -118,22 +142,64 @@ impl ExporterQueue {
         ledger: &Ledger,
         health: &Health,
     ) -> Self {
+        let component = exporter.name().to_owned();
+        Self::start_as(component, exporter, settings, shards, ledger, health)
+    }
+
+    /// The same, called `component` where health is told of it: for one of several queues of an exporter.
+    pub fn start_as(
+        component: String,
+        exporter: Arc<dyn Exporter>,
+        settings: ExporterSettings,
+        shards: &Shards,
+        ledger: &Ledger,
+        health: &Health,
+    ) -> Self {
         let counters = ledger.exporter(exporter.name());
-        let shared = Arc::new(Shared::new(exporter, settings, shards.count(), counters, health.clone()));
-        for i in 0..shared.consumers() {
-            shards.spawn(i, consumer::run(shared.clone(), i));
+        let told = (health.clone(), component);
+        let shared = Arc::new(Shared::new(exporter, settings, shards.count(), counters, told));
+        let (queue, drive) = (Self { shared: shared.clone() }, shared.state().drive.clone());
+        queue.consume(&drive, shards);
+        queue
+    }
+
+    /// Puts an exporter in the place of the one there is, with settings of its own: the queue and what it holds stay, what is
+    /// being sent is finished by the one before. Where the new bounds allow less than is there, nothing is lost; there is
+    /// no room until enough has left.
+    pub fn replace(&self, exporter: Arc<dyn Exporter>, settings: ExporterSettings, shards: &Shards) {
+        let drive = self.shared.replace(exporter, settings);
+        self.consume(&drive, shards);
+    }
+
+    fn consume(&self, drive: &Arc<Drive>, shards: &Shards) {
+        for i in 0..drive.consumers() {
+            shards.spawn(i, consumer::run(self.shared.clone(), drive.clone(), i));
         }
-        Self { shared }
+    }
+
+    /// It is about to be drained, and nobody has a use for it any more: nothing is told of its health from now on.
+    pub fn leave(&self) {
+        self.shared.leave();
     }
 
     /// Its exporter's name.
     pub fn name(&self) -> &str {
-        self.shared.exporter.name()
+        self.shared.name()
     }
 
     /// Whether its exporter needs nothing but the form compressed with this codec.
     pub(crate) fn takes_packed(&self, codec: Codec) -> bool {
-        self.shared.packing.takes(codec)
+        self.shared.packing.get().takes(codec)
+    }
+
+    /// How full it is.
+    pub fn fill(&self) -> QueueFill {
+        self.shared.fill()
+    }
+
+    /// Looks at it for as long as it is there.
+    pub fn gauge(&self) -> QueueGauge {
+        QueueGauge::of(&self.shared)
     }
 
     /// What it holds, items being sent included.
@@ -147,13 +213,13 @@ impl ExporterQueue {
 
     /// Whether its exporter has a use for records of this signal; only those may be offered.
     pub fn takes(&self, signal: otlp::Signal) -> bool {
-        self.shared.exporter.takes(signal)
+        self.shared.state().drive.exporter.takes(signal)
     }
 
     /// Puts an item in. `home` is the caller's shard: one of its consumers is preferred, so that the item stays in that
     /// core's caches. What becomes of the item is told to its shares and counted; nothing is returned.
     pub fn offer(&self, mut item: Item, home: usize, now_ns: u64) {
-        if let Packing::Only(codec) = self.shared.packing {
+        if let Packing::Only(codec) = self.shared.packing.get() {
             // As it was received, say.
             item.pack(codec);
         }
@@ -167,7 +233,7 @@ impl ExporterQueue {
             return;
         }
         // Blocked items are before this one.
-        let blocked = !state.blocked.is_empty() && self.shared.settings.policy == Policy::Block;
+        let blocked = !state.blocked.is_empty() && state.drive.settings.policy == Policy::Block;
         let offered = if blocked {
             Enqueued::Not(RefusalReason::Wait, item)
         } else {
@@ -178,9 +244,9 @@ impl ExporterQueue {
                 let wake = self.shared.take_idle(&mut state, home);
                 drop(state);
                 if let Some(consumer) = wake {
-                    self.shared.wake[consumer].notify_one();
+                    consumer.notify_one();
                 }
-                told.tell(&self.shared);
+                told.tell();
             }
             Enqueued::Not(RefusalReason::Wait, item) if self.shared.may_block(&state, size) => {
                 row.enqueued.add(size.records);
@@ -191,7 +257,7 @@ impl ExporterQueue {
             Enqueued::Not(RefusalReason::Dropped, item) => {
                 drop(state);
                 row.enqueued.add(size.records);
-                row.dropped[crate::ledger::DropCause::Newest as usize].add(size.records);
+                row.drop_records(crate::ledger::DropCause::Newest, size.records, &item.context);
                 item.resolve(Outcome::overloaded("the exporter's queue is full"));
             }
             Enqueued::Not(_, item) => {
@@ -280,6 +346,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod in_order;
 #[cfg(test)]
 mod tests;
 

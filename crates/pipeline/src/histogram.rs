@@ -24,30 +24,78 @@ impl Histogram {
         self.sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
-    /// How many were observed.
+    /// What was observed so far.
+    pub fn snapshot(&self) -> Distribution {
+        Distribution {
+            counts: self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect(),
+            sum_ns: self.sum_ns.load(Ordering::Relaxed),
+        }
+    }
+
+    /// See [`Distribution::count`].
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    /// See [`Distribution::mean_ns`].
+    pub fn mean_ns(&self) -> f64 {
+        self.snapshot().mean_ns()
+    }
+
+    /// See [`Distribution::quantile_ns`].
+    pub fn quantile_ns(&self, q: f64) -> f64 {
+        self.snapshot().quantile_ns(q)
+    }
+}
+
+/// What a [`Histogram`] has observed up to a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// By bucket of [`operators::buckets`]; empty where nothing was ever observed.
+    counts: Vec<u64>,
+    sum_ns: u64,
+}
+
+impl Distribution {
+    /// Adds what another one has observed.
+    pub fn add(&mut self, other: &Distribution) {
+        self.counts.resize(self.counts.len().max(other.counts.len()), 0);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.sum_ns += other.sum_ns;
+    }
+
+    /// How many were observed.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The sum of all, in nanoseconds.
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
+    }
+
+    /// Buckets with something in them: the least and the greatest nanoseconds that they are for, and how many there are.
+    pub fn buckets(&self) -> impl Iterator<Item = ((u64, u64), u64)> {
+        let filled = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(|(i, count)| (bounds(i), *count))
     }
 
     /// The arithmetic mean in nanoseconds; 0.0 where nothing was observed.
     pub fn mean_ns(&self) -> f64 {
         match self.count() {
             0 => 0.0,
-            count => self.sum_ns.load(Ordering::Relaxed) as f64 / count as f64,
+            count => self.sum_ns as f64 / count as f64,
         }
     }
 
     /// The value in nanoseconds below or at which a share `q` (0 to 1) of all observations lies, to one part in 16; 0.0
     /// where nothing was observed.
     pub fn quantile_ns(&self, q: f64) -> f64 {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
-        let rank = ((total as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
+        let rank = ((self.count() as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
         let mut below = 0;
-        for (i, count) in counts.iter().enumerate() {
+        for ((low, high), count) in self.buckets() {
             below += count;
             if below >= rank {
-                let (low, high) = bounds(i);
                 return (low as f64 + high as f64) / 2.0;
             }
         }
@@ -65,6 +113,19 @@ mod tests {
     fn nothing_observed_is_zero() {
         let none = Histogram::default();
         assert_eq!((none.count(), none.mean_ns(), none.quantile_ns(0.99)), (0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn distributions_add_up() {
+        let (fast, slow) = (Histogram::default(), Histogram::default());
+        fast.observe(3);
+        slow.observe(1_000);
+        slow.observe(3);
+        let mut all = Distribution::default();
+        all.add(&fast.snapshot());
+        all.add(&slow.snapshot());
+        assert_eq!((all.count(), all.sum_ns()), (3, 1_006));
+        assert_eq!(all.buckets().collect::<Vec<_>>(), [((3, 3), 2), ((960, 1_023), 1)]);
     }
 
     proptest! {

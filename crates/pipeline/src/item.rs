@@ -5,7 +5,7 @@ use std::sync::Arc;
 use otlp::{Batch, Check, Codec, Signal};
 
 use crate::{
-    Charge, Outcome, Share,
+    Charge, Outcome, Progress, Share, Traced,
     queue::Size,
     receipt::{fan_out, resolve_all, take_weight},
 };
@@ -38,6 +38,10 @@ pub struct Context {
     pub shares: Vec<Share>,
     /// The memory it is charged for; freed when the last part of it is gone.
     pub charges: Vec<Charge>,
+    /// What earlier attempts of an exporter have settled.
+    pub progress: Option<Box<Progress>>,
+    /// Which of the requests in it are traced, and who is told what becomes of them.
+    pub traced: Option<Box<Traced>>,
 }
 
 impl Item {
@@ -61,6 +65,13 @@ impl Item {
     /// Tells everybody who waits for it that it was taken over, and keeps it.
     pub fn acknowledge(&mut self) {
         resolve_all(std::mem::take(&mut self.context.shares), Outcome::DELIVERED);
+    }
+
+    /// Forgets which parts of it were settled, for an exporter that numbers parts otherwise than the one before. What arrived
+    /// there may arrive twice.
+    pub(crate) fn begin_again(&mut self) {
+        let progress = self.context.progress.take();
+        self.context.maybe_delivered |= progress.is_some_and(|progress| progress.delivered() > 0);
     }
 
     /// Keeps only the form compressed with this codec, where there is one, and gives back the memory of the rest.
@@ -125,6 +136,13 @@ impl Item {
 }
 
 impl Context {
+    /// Of so many records in it, how many are handed back to their senders if it is given up: whoever sent them waits, is told so,
+    /// and has them. Of copies only the senders' own count: another copy may be delivered, and they are told that.
+    pub(crate) fn handed_back(&self, records: u64) -> u64 {
+        let waiting = self.shares.iter().filter(|share| !share.is_branch()).map(Share::weight).sum();
+        records.min(waiting)
+    }
+
     /// Whether items may be merged: the same tenant and the same headers.
     pub fn is_mergeable_with(&self, other: &Context) -> bool {
         self.tenant == other.tenant && self.headers == other.headers
@@ -141,6 +159,8 @@ impl Context {
             maybe_delivered: self.maybe_delivered,
             shares: Vec::new(),
             charges: self.charges.clone(),
+            progress: None,
+            traced: self.traced.clone(),
         }
     }
 
@@ -162,6 +182,11 @@ impl Context {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
         };
+        match (&mut self.traced, other.traced) {
+            (Some(one), Some(two)) => one.join(&two),
+            (None, two) => self.traced = two,
+            (Some(_), None) => {}
+        }
         self.shares.extend(other.shares);
         self.charges.extend(other.charges);
     }

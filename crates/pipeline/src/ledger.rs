@@ -12,9 +12,11 @@ use operators::DropReason;
 use otlp::Signal;
 
 use crate::{
-    Histogram,
+    Histogram, Progress,
+    batcher::{BatcherCounters, BatcherStats},
+    item::Context,
     limits::MAX_REJECTED_CODES,
-    stats::{ExporterStats, InletStats, StageStats, Stats},
+    stats::{ExporterStats, InletStats, SenderStats, StageStats, Stats},
     sync::atomic::AtomicI64,
 };
 
@@ -29,6 +31,7 @@ struct Books {
     inlets: Vec<Arc<InletCounters>>,
     stages: Vec<Arc<StageCounters>>,
     exporters: Vec<Arc<ExporterCounters>>,
+    batchers: Vec<Arc<BatcherCounters>>,
 }
 
 /// A number that only grows.
@@ -169,13 +172,16 @@ impl DropCause {
 pub(crate) struct RejectedByCode(Mutex<BTreeMap<String, u64>>);
 
 /// The code of records that the far side refused in an answer that took others.
-pub(crate) const PARTIAL_SUCCESS: &str = "partial_success";
+pub const PARTIAL_SUCCESS: &str = "partial_success";
 
 /// Where codes are counted that are too many to be told apart.
 const OTHER_CODES: &str = "other";
 
 impl RejectedByCode {
     pub(crate) fn add(&self, code: &str, records: u64) {
+        if records == 0 {
+            return;
+        }
         let mut by_code = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_told_apart = by_code.len() < MAX_REJECTED_CODES || by_code.contains_key(code);
         let name = if is_told_apart { code } else { OTHER_CODES };
@@ -212,10 +218,32 @@ pub(crate) struct ExporterRow {
     pub(crate) partial_success: Counter,
     /// Records of requests that were refused whole.
     pub(crate) rejected: RejectedByCode,
+    /// Of these and of `partial_success`, records of requests of which nothing was taken.
+    pub(crate) refused_whole: Counter,
     pub(crate) dropped: [Counter; DropCause::ALL.len()],
+    /// Of these, but for those of a shutdown, records whose senders were told so.
+    pub(crate) handed_back: Counter,
     pub(crate) queued: Gauge,
     pub(crate) in_flight: Gauge,
     pub(crate) maybe_duplicate: Counter,
+}
+
+impl ExporterRow {
+    /// Counts records of an item that are given up.
+    pub(crate) fn drop_records(&self, cause: DropCause, records: u64, context: &Context) {
+        self.dropped[cause as usize].add(records);
+        if cause != DropCause::Shutdown {
+            self.handed_back.add(context.handed_back(records));
+        }
+    }
+
+    /// Counts what the attempts at an item of so many records have settled; returns how many that leaves.
+    pub(crate) fn settle(&self, records: u64, progress: Option<&Progress>) -> u64 {
+        let Some(progress) = progress else { return records };
+        self.delivered.add(progress.delivered());
+        progress.rejections().for_each(|(code, records)| self.rejected.add(code, records));
+        records.saturating_sub(progress.records())
+    }
 }
 
 impl ExporterCounters {
@@ -239,9 +267,11 @@ impl Ledger {
         Self::default()
     }
 
-    /// New counters for the way into a pipeline. Sets of the same name and signal are reported as their sum.
+    /// Counters for the way into a pipeline. Sets of the same name and signal are reported as their sum; a set that nobody
+    /// counts in any more is given out again, so that a graph that changes for ever does not fill the books.
     pub fn inlet(&self, name: &str, signal: Signal) -> Arc<InletCounters> {
-        let counters = Arc::new(InletCounters {
+        let is_it = |counters: &InletCounters| &*counters.name == name && counters.signal == signal;
+        reuse(&mut self.books().inlets, is_it, || InletCounters {
             name: name.into(),
             signal,
             offered: Counter::default(),
@@ -249,14 +279,16 @@ impl Ledger {
             refused: Default::default(),
             batches: Counter::default(),
             left: Counter::default(),
-        });
-        self.books().inlets.push(counters.clone());
-        counters
+        })
     }
 
-    /// New counters for a stage with these rules.
+    /// Counters for a stage with these rules; as for [`Ledger::inlet`].
     pub fn stage(&self, name: &str, signal: Signal, rules: &[Arc<str>]) -> Arc<StageCounters> {
-        let counters = Arc::new(StageCounters {
+        let is_it = |counters: &StageCounters| {
+            let same = &*counters.name == name && counters.signal == signal && counters.rules == rules;
+            same && counters.held.get() == 0
+        };
+        reuse(&mut self.books().stages, is_it, || StageCounters {
             name: name.into(),
             signal,
             rules: rules.to_vec(),
@@ -267,14 +299,13 @@ impl Ledger {
             dropped: Default::default(),
             held: Gauge::default(),
             panics: Counter::default(),
-        });
-        self.books().stages.push(counters.clone());
-        counters
+        })
     }
 
-    /// New counters for an exporter.
+    /// Counters for an exporter; as for [`Ledger::inlet`].
     pub fn exporter(&self, name: &str) -> Arc<ExporterCounters> {
-        let counters = Arc::new(ExporterCounters {
+        let is_it = |counters: &ExporterCounters| &*counters.name == name;
+        reuse(&mut self.books().exporters, is_it, || ExporterCounters {
             name: name.into(),
             rows: Default::default(),
             sends: Counter::default(),
@@ -282,9 +313,27 @@ impl Ledger {
             panics: Counter::default(),
             timeouts: Counter::default(),
             latency: Histogram::default(),
-        });
-        self.books().exporters.push(counters.clone());
-        counters
+        })
+    }
+
+    /// Counters for a batcher; as for [`Ledger::inlet`].
+    pub fn batcher(&self, name: &str, signal: Signal) -> Arc<BatcherCounters> {
+        let is_it = |counters: &BatcherCounters| &*counters.name == name && counters.signal == signal;
+        reuse(&mut self.books().batchers, is_it, || BatcherCounters::new(name, signal))
+    }
+
+    /// What batchers have let go of, rows of the same name and signal added up.
+    pub fn batchers(&self) -> Vec<BatcherStats> {
+        let mut rows = Vec::new();
+        self.books().batchers.iter().for_each(|counters| BatcherStats::collect(counters, &mut rows));
+        rows
+    }
+
+    /// What exporters' sends have come to, rows of the same name added up.
+    pub fn senders(&self) -> Vec<SenderStats> {
+        let mut rows = Vec::new();
+        self.books().exporters.iter().for_each(|counters| SenderStats::collect(counters, &mut rows));
+        rows
     }
 
     /// What they say now, rows of the same name and signal added up.
@@ -299,5 +348,49 @@ impl Ledger {
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A set of counters that is in the books and nowhere else, or one that is made and put there.
+fn reuse<T>(books: &mut Vec<Arc<T>>, is_it: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Arc<T> {
+    // Only whoever has the books can give out more of one that has no other holder.
+    if let Some(counters) = books.iter().find(|counters| Arc::strong_count(counters) == 1 && is_it(counters))
+    {
+        return counters.clone();
+    }
+    let counters = Arc::new(make());
+    books.push(counters.clone());
+    counters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_that_nobody_uses_are_given_out_again_and_count_on() {
+        let ledger = Ledger::new();
+        for _ in 0..3 {
+            let (one, two) = (ledger.inlet("traces", Signal::Traces), ledger.inlet("traces", Signal::Traces));
+            assert!(!Arc::ptr_eq(&one, &two), "shards count in sets of their own");
+            one.offered.add(2);
+            two.offered.add(3);
+            let stage = ledger.stage("filter", Signal::Traces, &["one".into()]);
+            stage.entered.add(1);
+            ledger.stage("filter", Signal::Traces, &[]).entered.add(1);
+            ledger.exporter("otlp").sends.add(1);
+            ledger.batcher("batch", Signal::Traces).records.add(1);
+        }
+        let books = ledger.books();
+        assert_eq!((books.inlets.len(), books.stages.len(), books.exporters.len()), (2, 2, 1));
+        assert_eq!(books.batchers.len(), 1);
+        drop(books);
+        assert_eq!(ledger.batchers()[0].records, 3);
+        assert_eq!(ledger.stats().inlets[0].offered, 15);
+        let stage = ledger.stage("filter", Signal::Traces, &[]);
+        stage.held.set(7);
+        drop(stage);
+        ledger.stage("filter", Signal::Traces, &[]).held.set(0);
+        assert_eq!(ledger.books().stages.len(), 3, "what is held is not forgotten");
     }
 }

@@ -20,11 +20,13 @@ pub mod exporting;
 pub mod health;
 pub mod histogram;
 pub mod inlet;
+pub mod inlets;
 pub mod item;
 pub mod ledger;
 pub mod limits;
 pub mod memory_limit;
 pub mod outcome;
+pub mod progress;
 pub mod queue;
 pub mod receipt;
 pub mod retry;
@@ -33,20 +35,23 @@ pub mod stage;
 pub mod stats;
 mod sync;
 pub mod telemetry;
+pub mod tracer;
 
 pub use batcher::{Batcher, BatcherSettings};
 pub use budget::{Budget, Charge};
 pub use chain::{Chain, ChainParts, Outlet, Step};
 pub use compressor::Compressor;
 pub use exporter::{Exporter, NullExporter, Packing, Sender};
-pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, Undelivered};
+pub use exporting::{Acknowledge, ExporterQueue, ExporterSettings, QueueGauge, Undelivered};
 pub use health::Health;
-pub use histogram::Histogram;
+pub use histogram::{Distribution, Histogram};
 pub use inlet::Inlet;
+pub use inlets::Inlets;
 pub use item::{Context, Item};
 pub use ledger::Ledger;
 pub use memory_limit::{MemoryLimitSettings, MemoryLimiter};
 pub use outcome::Outcome;
+pub use progress::Progress;
 pub use receipt::{Receipt, Share};
 pub use retry::RetrySettings;
 pub use shard::Shards;
@@ -56,3 +61,4 @@ pub use telemetry::{
     BackpressureStrategy, BuildError, DrainReport, EventStream, PipelineStats, RecordError,
     TelemetryPipeline, TelemetryPipelineBuilder,
 };
+pub use tracer::{Traced, Tracer};

@@ -26,6 +26,9 @@ pub const MAX_REJECTED_CODES: usize = 64;
 /// How long a send that was told to stop may take to do so at the end of a shutdown.
 pub const ABORT_GRACE: Duration = Duration::from_millis(200);
 
+/// Requests that a span of the engine's own is linked to at the most.
+pub const MAX_LINKS: usize = 32;
+
 /// How often one stage is built anew after panicking before it is left dead.
 pub const MAX_STAGE_RESTARTS: u64 = 16;
 

@@ -111,6 +111,11 @@ impl MemoryLimiter {
         &self.budget
     }
 
+    /// Bytes of resident memory of the whole process above which everything is refused.
+    pub fn limit_bytes(&self) -> u64 {
+        self.hard
+    }
+
     /// Whether new work is refused because the process as a whole is over its limit.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
@@ -127,11 +132,14 @@ impl MemoryLimiter {
         }
     }
 
-    /// Looks at the process for as long as it is polled.
+    /// Looks at the process for as long as anybody else holds this limiter.
     pub async fn watch(self) {
         let mut interval = tokio::time::interval(self.check_interval.max(Duration::from_millis(10)));
         loop {
             interval.tick().await;
+            if Arc::strong_count(&self.over) == 1 {
+                return;
+            }
             if let Some(resident) = resident_memory() {
                 self.observe(resident);
             }
@@ -195,6 +203,19 @@ mod tests {
             limiter.observe(resident << 20);
             assert_eq!(limiter.is_over(), over, "{resident} MiB");
         }
+    }
+
+    #[test]
+    fn a_limiter_that_nobody_holds_is_not_watched() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let limiter = MemoryLimiter::new(&mib(100, 30), 0).unwrap();
+        runtime.unwrap().block_on(async {
+            let watching = tokio::spawn(limiter.clone().watch());
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert!(!watching.is_finished());
+            drop(limiter);
+            tokio::time::timeout(Duration::from_secs(3), watching).await.unwrap().unwrap();
+        });
     }
 
     #[test]

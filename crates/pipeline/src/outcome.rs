@@ -28,12 +28,16 @@ pub enum Outcome {
     },
     /// It was not delivered and never will be.
     Permanent {
-        /// What it is counted under: the name of a gRPC code, an HTTP status, or what of this program said so. One of few.
+        /// What it is counted under: the name of a gRPC code, an HTTP status, or what of this program said so. One of few;
+        /// [`UNSENDABLE`] where the far side was not asked.
         code: Cow<'static, str>,
         /// The reason, for people.
         reason: String,
     },
 }
+
+/// The code of what was not sent at all, because it or what it should be sent by is wrong.
+pub const UNSENDABLE: &str = "unsendable";
 
 impl Outcome {
     /// Delivered in full.

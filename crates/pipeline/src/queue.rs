@@ -147,8 +147,16 @@ pub trait LeaseQueue<T> {
     fn leased(&self) -> Size;
 }
 
+impl Lease {
+    /// The time of its attempts begins anew, with the next one.
+    pub(crate) fn start_over(&mut self) {
+        self.first_leased_ns = u64::MAX;
+    }
+}
+
 impl Size {
-    pub(crate) fn add(&mut self, other: Size) {
+    /// As much more.
+    pub fn add(&mut self, other: Size) {
         self.requests += other.requests;
         self.records += other.records;
         self.bytes += other.bytes;

@@ -152,6 +152,11 @@ impl Share {
         Share { state: self.state.clone(), weight }
     }
 
+    /// Whether it is one of several branches, so that what is told to it may not be what its sender is told.
+    pub(crate) fn is_branch(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| matches!(state.then, Some(Then::Fan(_))))
+    }
+
     /// How much of the receipt it stands for.
     pub fn weight(&self) -> u64 {
         self.weight

@@ -36,6 +36,8 @@ pub struct Stage {
     holding: Option<Holding>,
     due_ns: Option<u64>,
     restarts: u64,
+    /// Whether health was told of a panic, and of nothing good since.
+    is_unwell: bool,
 }
 
 impl std::fmt::Debug for Stage {
@@ -61,6 +63,7 @@ impl Stage {
             holding: None,
             due_ns: None,
             restarts: 0,
+            is_unwell: false,
         }
     }
 
@@ -112,7 +115,10 @@ impl Stage {
         };
         let (operator, output) = (&mut self.operator, &mut self.output);
         match contain(|| operator.step(batch, &about, output)) {
-            Ok(()) => self.pass_on(context, out),
+            Ok(()) => {
+                self.pass_on(context, out);
+                self.is_well();
+            }
             Err(message) => self.panicked(&message, context.shares, entered, now_ns),
         }
     }
@@ -219,11 +225,19 @@ impl Stage {
         }
         self.charge(self.operator.held().bytes);
         let severity = if self.is_dead() { Severity::Dead } else { Severity::Degraded };
+        self.is_unwell = true;
         self.health.report(&self.name, severity, reason.clone(), now_ns);
         resolve_all(
             shares,
             Outcome::Retry { after: None, maybe_delivered: false, overloaded: false, reason },
         );
+    }
+
+    /// It works again after a panic.
+    fn is_well(&mut self) {
+        if std::mem::take(&mut self.is_unwell) {
+            self.health.resolve(&self.name);
+        }
     }
 
     fn drop_item(&self, item: Item, reason: DropReason, what: &str) {

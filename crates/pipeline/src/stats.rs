@@ -5,8 +5,9 @@ use std::{fmt, sync::Arc};
 use operators::DropReason;
 use otlp::Signal;
 
-use crate::ledger::{
-    DropCause, ExporterCounters, InletCounters, PARTIAL_SUCCESS, RefusedCode, StageCounters,
+use crate::{
+    histogram::Distribution,
+    ledger::{DropCause, ExporterCounters, InletCounters, PARTIAL_SUCCESS, RefusedCode, StageCounters},
 };
 
 /// Counts by name, for those that are not zero.
@@ -85,14 +86,35 @@ pub struct ExporterStats {
     /// Records that the far side refused for good, by code: a gRPC code's name, an HTTP status, `partial_success`, or
     /// `unsendable` where they were not sent at all.
     pub rejected: Named,
-    /// Records that were lost, by cause.
+    /// Of these, records of requests that were refused as a whole.
+    pub refused_whole: u64,
+    /// Records that were given up, by cause.
     pub dropped: Named,
+    /// Of these, but for those of a shutdown, records whose senders waited and were told so: they have them, and nothing is lost.
+    pub handed_back: u64,
     /// Records that wait.
     pub queued: u64,
     /// Records that are being sent.
     pub in_flight: u64,
     /// Records that were sent again although the far side may have taken them before.
     pub maybe_duplicate: u64,
+}
+
+/// What an exporter's sends have come to, whatever the signal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SenderStats {
+    /// The exporter's name.
+    pub name: Arc<str>,
+    /// Sends that began.
+    pub sends: u64,
+    /// Of these, sends that failed, tried again or not.
+    pub failures: u64,
+    /// Of these, sends that took too long.
+    pub timeouts: u64,
+    /// Panics that were contained.
+    pub panics: u64,
+    /// From being offered to the final answer, for each request.
+    pub latency: Distribution,
 }
 
 /// A sum that is not right: records went missing, or were counted twice.
@@ -238,7 +260,37 @@ impl StageStats {
     }
 }
 
+impl SenderStats {
+    pub(crate) fn collect(counters: &ExporterCounters, rows: &mut Vec<Self>) {
+        let is_it = |row: &Self| row.name == counters.name;
+        let row = row(rows, is_it, || Self { name: counters.name.clone(), ..Self::default() });
+        row.sends += counters.sends.get();
+        row.failures += counters.failures.get();
+        row.timeouts += counters.timeouts.get();
+        row.panics += counters.panics.get();
+        row.latency.add(&counters.latency.snapshot());
+    }
+}
+
 impl ExporterStats {
+    /// The row of an exporter that was offered nothing yet.
+    pub fn none(name: &str, signal: Signal) -> Self {
+        Self {
+            name: name.into(),
+            signal,
+            refused: 0,
+            enqueued: 0,
+            delivered: 0,
+            rejected: Vec::new(),
+            refused_whole: 0,
+            dropped: Vec::new(),
+            handed_back: 0,
+            queued: 0,
+            in_flight: 0,
+            maybe_duplicate: 0,
+        }
+    }
+
     /// See [`Stats::check`].
     ///
     /// # Errors
@@ -249,9 +301,15 @@ impl ExporterStats {
         verify(&self.name, self.signal, identity, self.enqueued, settled + self.queued + self.in_flight)
     }
 
-    /// Records that were lost, whatever the cause.
+    /// Records that were given up, whatever the cause.
     pub fn dropped_total(&self) -> u64 {
         total(&self.dropped)
+    }
+
+    /// Of these, records that nobody has any more: those that were not handed back to a sender.
+    pub fn lost(&self) -> u64 {
+        // While work is going on one count may be ahead of the other.
+        self.dropped_total().saturating_sub(self.handed_back)
     }
 
     /// Records that the far side refused, whatever the code.
@@ -264,19 +322,7 @@ impl ExporterStats {
             if from.enqueued.get() == 0 && from.refused.get() == 0 {
                 continue;
             }
-            let name = counters.name.clone();
-            let new = || Self {
-                name,
-                signal: *signal,
-                refused: 0,
-                enqueued: 0,
-                delivered: 0,
-                rejected: Vec::new(),
-                dropped: Vec::new(),
-                queued: 0,
-                in_flight: 0,
-                maybe_duplicate: 0,
-            };
+            let new = || Self::none(&counters.name, *signal);
             let row = row(rows, |row| row.name == counters.name && row.signal == *signal, new);
             row.refused += from.refused.get();
             row.enqueued += from.enqueued.get();
@@ -284,6 +330,8 @@ impl ExporterStats {
             row.queued += from.queued.get();
             row.in_flight += from.in_flight.get();
             row.maybe_duplicate += from.maybe_duplicate.get();
+            row.refused_whole += from.refused_whole.get();
+            row.handed_back += from.handed_back.get();
             add(&mut row.rejected, PARTIAL_SUCCESS, from.partial_success.get());
             from.rejected.for_each(|code, records| add(&mut row.rejected, code, records));
             for (cause, counter) in DropCause::ALL.iter().zip(&from.dropped) {

@@ -9,7 +9,7 @@
 
 #[cfg(not(all(test, aldis_models)))]
 mod ordinary {
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
 
     pub(crate) use crossbeam_queue::ArrayQueue;
     pub(crate) use tokio::sync::{Notify, watch};

@@ -13,9 +13,15 @@ use crate::{
 };
 
 /// Takes everything and counts it.
-struct End {
+pub(crate) struct End {
     budget: Budget,
     records: AtomicU64,
+}
+
+impl End {
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
 }
 
 impl Inlet for End {
@@ -34,7 +40,7 @@ impl Inlet for End {
 }
 
 /// A batcher that is never full, and the end behind it.
-fn chain(ledger: &Ledger) -> (Arc<Chain>, Arc<End>) {
+pub(crate) fn chain(ledger: &Ledger) -> (Arc<Chain>, Arc<End>) {
     let end = Arc::new(End { budget: Budget::new(1), records: AtomicU64::new(0) });
     (batching(false, Outlet::Inlet(end.clone()), ledger), end)
 }
@@ -77,7 +83,7 @@ fn what_is_offered_while_it_closes_is_passed_on_or_refused() {
         let outcomes = [block_on(one), block_on(other.join().unwrap())];
         running.join().unwrap();
         let delivered = outcomes.iter().filter(|outcome| **outcome == Outcome::DELIVERED).count() as u64;
-        assert_eq!((end.records.load(Ordering::Relaxed), chain.held()), (delivered, Size::default()));
+        assert_eq!((end.records(), chain.held()), (delivered, Size::default()));
         ledger.stats().check().unwrap();
     });
 }
@@ -91,7 +97,7 @@ fn what_is_due_is_let_go_by_the_task() {
         let running = spawn(chain.clone().run());
         // It came long ago: its time is over.
         assert_eq!(block_on(offer(&chain, 0)), Outcome::DELIVERED);
-        assert_eq!(end.records.load(Ordering::Relaxed), 1);
+        assert_eq!(end.records(), 1);
         chain.close(clock::now_ns());
         running.join().unwrap();
     });

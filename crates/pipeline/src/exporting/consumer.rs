@@ -5,44 +5,53 @@ use std::{
     sync::Arc,
 };
 
-use super::state::Shared;
+use super::{drive::Drive, state::Shared};
 use crate::{
-    Item, Outcome, Sender, clock,
+    Item, Outcome, Progress, Sender, clock,
     contain::{Contained, contain},
-    health::Severity,
-    ledger::{DropCause, signal_number},
+    item::Context,
+    ledger::{DropCause, ExporterRow, signal_number},
+    outcome::UNSENDABLE,
     queue::{Lease, LeaseQueue},
     retry::{Attempt, GaveUp, Verdict},
-    sync::{
-        atomic::Ordering,
-        time::{sleep_until, timeout},
-    },
+    sync::time::{sleep_until, timeout},
+    tracer::Export,
 };
 
-/// Leases, sends and settles until the exporter is drained.
-pub(super) async fn run(shared: Arc<Shared>, number: usize) {
+/// Leases, sends and settles until the exporter is drained, or another has taken its place.
+pub(super) async fn run(shared: Arc<Shared>, drive: Arc<Drive>, number: usize) {
     let mut abort = shared.abort.subscribe();
-    while let Some((lease, item)) = next(&shared, number).await {
+    while let Some((lease, mut item)) = next(&shared, &drive, number).await {
         let maybe_duplicate = lease.attempt > 1 && item.context.maybe_delivered;
         if maybe_duplicate {
-            shared.counters.row(item.batch.signal()).maybe_duplicate.add(lease.size.records);
+            let settled = item.context.progress.as_deref().map_or(0, Progress::records);
+            let again = lease.size.records.saturating_sub(settled);
+            shared.counters.row(item.batch.signal()).maybe_duplicate.add(again);
         }
+        let mut progress = item.context.progress.take().map_or_else(Progress::default, |known| *known);
         let outcome = tokio::select! {
             biased;
-            outcome = attempt(&shared, number, &item) => outcome,
+            outcome = attempt(&shared, &drive, number, &item, &mut progress) => outcome,
             _ = abort.wait_for(|abort| *abort) => failed("the exporter was shut down while this was sent", true),
         };
-        settle(&shared, number, lease, item, outcome);
+        item.context.progress = (!progress.is_empty()).then(|| Box::new(progress));
+        settle(&shared, &drive, number, lease, item, outcome);
     }
 }
 
-/// The next item to send; `None` once drained or told to stop.
-async fn next(shared: &Shared, number: usize) -> Option<(Lease, Item)> {
+/// The next item to send; `None` once drained, told to stop, or replaced.
+async fn next(shared: &Shared, drive: &Arc<Drive>, number: usize) -> Option<(Lease, Item)> {
     loop {
         let due_ns;
         let tell;
         {
             let mut state = shared.state();
+            if !Arc::ptr_eq(&state.drive, drive) {
+                drop(state);
+                // What was sent here may have been what those after it wait for.
+                shared.wake_all();
+                return None;
+            }
             let now_ns = clock::now_ns();
             if let Some((lease, item)) = state.queue.lease(now_ns) {
                 shared.set_idle(&mut state, number, false);
@@ -64,7 +73,7 @@ async fn next(shared: &Shared, number: usize) -> Option<(Lease, Item)> {
         for lingering in tell {
             lingering.notify_one();
         }
-        let woken = shared.wake[number].notified();
+        let woken = drive.wake[number].notified();
         match due_ns {
             None => woken.await,
             Some(due_ns) => tokio::select! {
@@ -77,12 +86,18 @@ async fn next(shared: &Shared, number: usize) -> Option<(Lease, Item)> {
 }
 
 /// One send, with everything that can go wrong turned into an outcome.
-async fn attempt(shared: &Shared, number: usize, item: &Item) -> Outcome {
+async fn attempt(
+    shared: &Shared,
+    drive: &Drive,
+    number: usize,
+    item: &Item,
+    progress: &mut Progress,
+) -> Outcome {
     shared.counters.sends.add(1);
-    let opened = open(shared, number);
+    let opened = open(drive, number);
     let sent = match &opened {
-        Ok(sender) => match contain(|| sender.send(item)) {
-            Ok(future) => timeout(shared.settings.timeout, Contained(future)).await,
+        Ok(sender) => match contain(|| sender.send_rest(item, progress)) {
+            Ok(future) => timeout(drive.settings.timeout, Contained(future)).await,
             Err(message) => Ok(Err(message)),
         },
         Err(message) => Ok(Err(message.clone())),
@@ -92,24 +107,24 @@ async fn attempt(shared: &Shared, number: usize, item: &Item) -> Outcome {
         Ok(Err(message)) => {
             shared.counters.panics.add(1);
             if let Ok(sender) = &opened {
-                shared.close(number, sender);
+                drive.close(number, sender);
             }
             failed(&format!("the sender panicked: {message}"), true)
         }
         Err(_) => {
             shared.counters.timeouts.add(1);
-            failed(&format!("no answer within {:?}", shared.settings.timeout), true)
+            failed(&format!("no answer within {:?}", drive.settings.timeout), true)
         }
     }
 }
 
 /// The sender of this consumer's shard, opened here if there is none.
-fn open(shared: &Shared, number: usize) -> Result<Arc<dyn Sender>, String> {
-    let mut slot = shared.sender(number);
+fn open(drive: &Drive, number: usize) -> Result<Arc<dyn Sender>, String> {
+    let mut slot = drive.sender(number);
     if let Some(sender) = &*slot {
         return Ok(sender.clone());
     }
-    let sender: Arc<dyn Sender> = Arc::from(contain(|| shared.exporter.open())?);
+    let sender: Arc<dyn Sender> = Arc::from(contain(|| drive.exporter.open())?);
     *slot = Some(sender.clone());
     Ok(sender)
 }
@@ -119,16 +134,17 @@ fn failed(reason: &str, maybe_delivered: bool) -> Outcome {
 }
 
 /// Counts the answer that consumer `number` got and does what follows from it.
-fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome: Outcome) {
+fn settle(shared: &Shared, drive: &Drive, number: usize, mut lease: Lease, mut item: Item, outcome: Outcome) {
     let now_ns = clock::now_ns();
-    tell_health(shared, &outcome, now_ns);
+    let answered = is_answered(&outcome, lease.size.records, item.context.progress.as_deref());
+    shared.tell_health(&outcome, answered, now_ns);
     let aborted = *shared.abort.borrow();
     let about = Attempt {
         number: lease.attempt,
         first_ns: lease.first_leased_ns,
         deadline_ns: item.context.deadline_ns,
     };
-    let verdict = shared.settings.retry.decide(&outcome, about, now_ns, random());
+    let verdict = drive.settings.retry.decide(&outcome, about, now_ns, random());
     let (signal, records) = (item.batch.signal(), lease.size.records);
     let row = shared.counters.row(signal);
     if let Outcome::Retry { maybe_delivered, .. } = outcome {
@@ -144,7 +160,12 @@ fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome:
             } else {
                 row.in_flight.sub(records);
                 row.queued.add(records);
-                state.queue.nack(lease, item, at_ns);
+                let is_replaced = !std::ptr::eq(&*state.drive, drive);
+                if is_replaced {
+                    item.begin_again();
+                    lease.start_over();
+                }
+                state.queue.nack(lease, item, if is_replaced { now_ns } else { at_ns });
                 drop(state);
                 // Sleepers must learn when it is due; while draining, whoever waits for the end looks again.
                 shared.wake_all();
@@ -156,52 +177,81 @@ fn settle(shared: &Shared, number: usize, lease: Lease, mut item: Item, outcome:
         Verdict::GiveUp(GaveUp::Elapsed) => Some(DropCause::Elapsed),
         Verdict::GiveUp(GaveUp::Deadline) => Some(DropCause::Deadline),
     };
-    shared.counters.latency.observe(now_ns.saturating_sub(lease.offered_ns));
+    if answered {
+        shared.counters.latency.observe(now_ns.saturating_sub(lease.offered_ns));
+    }
+    tell_tracer(shared.name(), &lease, &item, &outcome, now_ns);
     let mut state = shared.state();
     row.in_flight.sub(records);
-    match (&outcome, cause) {
-        (_, Some(cause)) => row.dropped[cause as usize].add(records),
-        (Outcome::Delivered { rejected }, None) => {
-            let rejected = (*rejected).min(records);
-            row.delivered.add(records - rejected);
-            row.partial_success.add(rejected);
-        }
-        (Outcome::Permanent { code, .. }, None) => row.rejected.add(code, records),
-        (Outcome::Removed, None) => row.delivered.add(records),
-        // `decide` never settles one of these: it gives it up, with a cause.
-        (Outcome::Retry { .. }, None) => row.dropped[DropCause::NoRetry as usize].add(records),
-    }
+    let records = count(row, records, &outcome, cause, &item.context);
     if cause == Some(DropCause::Shutdown) {
         state.undelivered[signal_number(signal)] += records;
     }
     state.queue.ack(lease);
     let mut told = shared.unblock(&mut state, number, now_ns);
     let draining = !state.open;
+    // What a shutdown loses is the last word of it.
+    let is_idle = !draining && state.is_settled();
     let crowded_out = std::mem::take(&mut state.crowded_out);
     drop(state);
     crowded_out.iter().for_each(|lingering| lingering.notify_one());
     if draining {
         shared.wake_all();
     }
+    if is_idle {
+        // What was lost is told as such; whether it is well again the next item shows.
+        shared.rests(now_ns);
+    }
     shared.room.notify_waiters();
-    told.tell(shared);
+    told.tell();
     item.resolve(outcome);
 }
 
-/// Health is told when sends begin to fail, and when one succeeds again.
-fn tell_health(shared: &Shared, outcome: &Outcome, now_ns: u64) {
+/// Tells whoever traces requests in it how an item's delivery ended.
+fn tell_tracer(exporter: &str, lease: &Lease, item: &Item, outcome: &Outcome, ended_ns: u64) {
+    let Some(traced) = &item.context.traced else { return };
+    let (signal, records, attempts) = (item.batch.signal(), lease.size.records, lease.attempt);
+    let started_ns = lease.first_leased_ns;
+    traced.exported(&Export { exporter, signal, records, attempts, started_ns, ended_ns, outcome });
+}
+
+/// Whether an outcome is the far side's final answer: to something that it was sent.
+fn is_answered(outcome: &Outcome, records: u64, progress: Option<&Progress>) -> bool {
     match outcome {
+        Outcome::Retry { .. } => false,
+        Outcome::Permanent { code, .. } => code != UNSENDABLE,
         Outcome::Delivered { .. } | Outcome::Removed => {
-            if shared.failing.load(Ordering::Relaxed) && shared.failing.swap(false, Ordering::Relaxed) {
-                shared.health.resolve(shared.exporter.name());
-            }
-        }
-        Outcome::Retry { reason, .. } | Outcome::Permanent { reason, .. } => {
-            shared.counters.failures.add(1);
-            shared.failing.store(true, Ordering::Relaxed);
-            shared.health.report(shared.exporter.name(), Severity::Degraded, reason.clone(), now_ns);
+            progress.is_none_or(|progress| progress.unsent() < records)
         }
     }
+}
+
+/// Counts what became of the `records` of an item; returns how many no attempt before the last had settled.
+fn count(
+    row: &ExporterRow,
+    records: u64,
+    outcome: &Outcome,
+    cause: Option<DropCause>,
+    context: &Context,
+) -> u64 {
+    let progress = context.progress.as_deref();
+    if matches!(outcome, Outcome::Permanent { .. }) && progress.is_none_or(|some| some.delivered() == 0) {
+        row.refused_whole.add(records);
+    }
+    let records = row.settle(records, progress);
+    match (outcome, cause) {
+        (_, Some(cause)) => row.drop_records(cause, records, context),
+        (Outcome::Delivered { rejected }, None) => {
+            let rejected = rejected.saturating_sub(progress.map_or(0, Progress::rejected)).min(records);
+            row.delivered.add(records - rejected);
+            row.partial_success.add(rejected);
+        }
+        (Outcome::Permanent { code, .. }, None) => row.rejected.add(code, records),
+        (Outcome::Removed, None) => row.delivered.add(records),
+        // `decide` never settles one of these: it gives it up, with a cause.
+        (Outcome::Retry { .. }, None) => row.drop_records(DropCause::NoRetry, records, context),
+    }
+    records
 }
 
 /// Uniform in [0, 1). Only failures draw it.

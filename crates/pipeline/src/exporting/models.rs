@@ -115,9 +115,16 @@ fn start(
     ledger: &Ledger,
 ) -> (ExporterQueue, Vec<thread::JoinHandle<()>>) {
     let counters = ledger.exporter(far.name());
-    let shared = Arc::new(Shared::new(Arc::new(far), settings, 1, counters, Health::new()));
-    let consumers = (0..shared.consumers()).map(|i| spawn(consumer::run(shared.clone(), i))).collect();
+    let shared =
+        Arc::new(Shared::new(Arc::new(far), settings, 1, counters, (Health::new(), "scripted".to_owned())));
+    let drive = shared.state().drive.clone();
+    let consumers = consumers(&shared, &drive);
     (ExporterQueue { shared }, consumers)
+}
+
+fn consumers(shared: &Arc<Shared>, drive: &Arc<Drive>) -> Vec<thread::JoinHandle<()>> {
+    let run = |i| spawn(consumer::run(shared.clone(), drive.clone(), i));
+    (0..drive.consumers()).map(run).collect()
 }
 
 /// An exporter with one consumer that delivers everything, and room for so many records.
@@ -300,4 +307,22 @@ fn the_report_misses_nothing_that_is_cut_off_meanwhile() {
         shared.wake_all();
         world.consumers.into_iter().for_each(|consumer| consumer.join().unwrap());
     });
+}
+
+/// Another exporter takes the place of one that fails or is in the middle of a send: what waits, and what came back, is sent by
+/// the new one, once; the consumers of the old one end; nobody waits for a consumer that is gone.
+#[test]
+fn what_waits_is_sent_by_the_exporter_that_took_its_place() {
+    for answers in [vec![], vec![busy()]] {
+        check(1, move || {
+            let mut world = World::new(&answers, settings(1, 9, Policy::Refuse));
+            let queue = world.queue.clone();
+            let other = spawn(async move { offer(&queue, 1).await });
+            let shared = world.queue.shared.clone();
+            let drive = shared.replace(Arc::new(FarSide::default()), settings(1, 9, Policy::Refuse));
+            world.consumers.extend(consumers(&shared, &drive));
+            assert_eq!(other.join().unwrap(), Outcome::DELIVERED);
+            assert_eq!(world.end(never()), (1, 0));
+        });
+    }
 }

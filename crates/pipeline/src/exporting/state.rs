@@ -7,10 +7,13 @@ use std::{
 
 use otlp::Signal;
 
-use super::{Acknowledge, ExporterSettings};
+use super::{
+    Acknowledge, ExporterSettings, QueueFill,
+    drive::{Drive, SharedPacking},
+};
 use crate::{
-    Exporter, Health, Item, Outcome, Sender,
-    exporter::Packing,
+    Exporter, Health, Item, Outcome, clock,
+    health::Severity,
     ledger::{DropCause, ExporterCounters, signal_number},
     queue::{LeaseQueue, MemoryQueue, RefusalReason, Size},
     sync::{
@@ -22,18 +25,12 @@ use crate::{
 
 /// Everything but the tasks.
 pub(super) struct Shared {
-    pub(super) exporter: Arc<dyn Exporter>,
     /// What the exporter says of it.
-    pub(super) packing: Packing,
-    pub(super) settings: ExporterSettings,
+    pub(super) packing: SharedPacking,
     pub(super) counters: Arc<ExporterCounters>,
     pub(super) health: Health,
     pub(super) shards: usize,
     state: Mutex<State>,
-    /// The connection of each shard; its consumers send on it at once.
-    senders: Vec<Mutex<Option<Arc<dyn Sender>>>>,
-    /// One for each consumer.
-    pub(super) wake: Vec<Notify>,
     /// Consumers in `State::idle`.
     pub(super) free: AtomicUsize,
     /// The queue has become emptier.
@@ -42,17 +39,23 @@ pub(super) struct Shared {
     pub(super) moved: Notify,
     /// True once the time for draining is over.
     pub(super) abort: watch::Sender<bool>,
-    /// Whether the last send failed; health is told about changes only.
-    pub(super) failing: AtomicBool,
+    /// What it is called in `health`.
+    component: String,
+    /// Whether health was told that sends fail, and not yet that they do not any more.
+    failing: AtomicBool,
+    /// Whether the graph has no use for it any more: nobody is told of it. Held while health is told.
+    is_leaving: Mutex<bool>,
 }
 
 /// What is behind the lock. Nothing under it calls anybody else.
 pub(super) struct State {
     pub(super) queue: MemoryQueue<Item>,
+    /// Who empties it: consumers of any other are about to end.
+    pub(super) drive: Arc<Drive>,
     /// Items whose senders wait for room ([`crate::queue::Policy::Block`]), oldest first.
     pub(super) blocked: VecDeque<(Size, Item)>,
     pub(super) blocked_size: Size,
-    /// Consumers with nothing to do, by shard.
+    /// Consumers of `drive` with nothing to do, by shard.
     pub(super) idle: Vec<Vec<usize>>,
     /// To be told when a consumer has nothing to do.
     pub(super) lingering: Vec<Arc<Notify>>,
@@ -68,6 +71,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn idle_count(&self) -> usize {
         self.idle.iter().map(Vec::len).sum()
+    }
+
+    /// Whether nothing waits and nothing is being sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.queue.waiting().is_zero() && self.queue.leased().is_zero() && self.blocked.is_empty()
     }
 
     /// Whether an item would be taken, or refused for good, without anything making room.
@@ -87,12 +95,12 @@ pub(super) enum Enqueued {
 pub(super) struct Told {
     accepted: Vec<crate::Share>,
     evicted: Vec<(Size, Item)>,
-    wake: Vec<usize>,
+    wake: Vec<Arc<Notify>>,
 }
 
 impl Told {
-    pub(super) fn tell(&mut self, shared: &Shared) {
-        self.wake.drain(..).for_each(|consumer| shared.wake[consumer].notify_one());
+    pub(super) fn tell(&mut self) {
+        self.wake.drain(..).for_each(|consumer| consumer.notify_one());
         crate::receipt::resolve_all(std::mem::take(&mut self.accepted), Outcome::DELIVERED);
         for (_, item) in self.evicted.drain(..) {
             item.resolve(Outcome::overloaded("newer items took its place in the exporter's queue"));
@@ -101,15 +109,27 @@ impl Told {
 }
 
 impl Shared {
+    pub(super) fn fill(&self) -> QueueFill {
+        let state = self.state();
+        QueueFill {
+            waiting: state.queue.waiting(),
+            in_flight: state.queue.leased(),
+            blocked: state.blocked_size,
+            bounds: state.drive.settings.bounds,
+        }
+    }
+
     pub(super) fn new(
         exporter: Arc<dyn Exporter>,
         settings: ExporterSettings,
         shards: usize,
         counters: Arc<ExporterCounters>,
-        health: Health,
+        (health, component): (Health, String),
     ) -> Self {
+        let packing = SharedPacking::new(exporter.packing());
         let state = State {
-            queue: MemoryQueue::new(settings.bounds, settings.policy),
+            queue: MemoryQueue::new(settings.bounds, settings.policy).in_order(exporter.in_order()),
+            drive: Arc::new(Drive::new(exporter, settings, shards)),
             blocked: VecDeque::new(),
             blocked_size: Size::default(),
             idle: vec![Vec::new(); shards],
@@ -120,49 +140,99 @@ impl Shared {
             undelivered: Default::default(),
         };
         Self {
-            packing: exporter.packing(),
-            exporter,
-            settings,
+            packing,
             counters,
             health,
             shards,
             state: Mutex::new(state),
-            senders: (0..shards).map(|_| Mutex::new(None)).collect(),
-            wake: (0..settings.consumers.max(1)).map(|_| Notify::new()).collect(),
             free: AtomicUsize::new(0),
             room: Notify::new(),
             moved: Notify::new(),
             abort: watch::Sender::new(false),
+            component,
             failing: AtomicBool::new(false),
+            is_leaving: Mutex::new(false),
         }
     }
 
-    pub(super) fn consumers(&self) -> usize {
-        self.wake.len()
+    pub(super) fn name(&self) -> &str {
+        &self.counters.name
+    }
+
+    /// Puts an exporter in the place of the one there is. What waits, waits for it from now on, and its time has come: what
+    /// failed before may not fail there. Returns what its consumers need; those of the one before finish what they are sending.
+    pub(super) fn replace(&self, exporter: Arc<dyn Exporter>, settings: ExporterSettings) -> Arc<Drive> {
+        self.packing.set(exporter.packing());
+        let drive = Arc::new(Drive::new(exporter, settings, self.shards));
+        let (before, mut told, crowded_out);
+        {
+            let mut state = self.state();
+            before = std::mem::replace(&mut state.drive, drive.clone());
+            state.queue.rebound(settings.bounds, settings.policy, drive.exporter.in_order());
+            state.queue.all_due();
+            state.queue.given_back().for_each(Item::begin_again);
+            state.queue.start_over();
+            state.idle.iter_mut().for_each(Vec::clear);
+            self.free.store(0, Ordering::Relaxed);
+            told = self.unblock(&mut state, 0, clock::now_ns());
+            crowded_out = std::mem::take(&mut state.crowded_out);
+        }
+        before.wake.iter().for_each(|consumer| consumer.notify_one());
+        crowded_out.iter().for_each(|lingering| lingering.notify_one());
+        self.room.notify_waiters();
+        told.tell();
+        self.is_well();
+        drive
+    }
+
+    /// Health is told when sends begin to fail, and when the far side has taken something since: `answered` is whether it was
+    /// asked at all. One that refuses for good is counted, and does not make an exporter unwell that was well.
+    pub(super) fn tell_health(&self, outcome: &Outcome, answered: bool, now_ns: u64) {
+        let reason = match outcome {
+            Outcome::Retry { reason, .. } => reason,
+            Outcome::Permanent { reason, .. } if self.failing.load(Ordering::Relaxed) => reason,
+            Outcome::Permanent { .. } => return self.counters.failures.add(1),
+            Outcome::Delivered { .. } | Outcome::Removed if answered => return self.is_well(),
+            Outcome::Delivered { .. } | Outcome::Removed => return,
+        };
+        self.counters.failures.add(1);
+        let is_leaving = self.is_leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_leaving {
+            self.failing.store(true, Ordering::Relaxed);
+            self.health.report(&self.component, Severity::Degraded, reason.clone(), now_ns);
+        }
+    }
+
+    /// Nothing is left that it could fail with.
+    pub(super) fn rests(&self, now_ns: u64) {
+        if self.failing.load(Ordering::Relaxed) {
+            self.health.rest(&self.component, now_ns);
+        }
+    }
+
+    /// Nothing is wrong with it, or not any more.
+    pub(super) fn is_well(&self) {
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            self.health.resolve(&self.component);
+        }
+    }
+
+    /// Nobody is to be told of it any more.
+    pub(super) fn leave(&self) {
+        let mut is_leaving = self.is_leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_leaving = true;
+        self.is_well();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         super::lock(&self.state)
     }
 
-    /// The sender of a consumer's shard. Locked by that shard only.
-    pub(super) fn sender(&self, consumer: usize) -> MutexGuard<'_, Option<Arc<dyn Sender>>> {
-        self.senders[consumer % self.shards].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Uses a sender no more, unless another has taken its place: its state cannot be trusted after a panic.
-    pub(super) fn close(&self, consumer: usize, sender: &Arc<dyn Sender>) {
-        let mut slot = self.sender(consumer);
-        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, sender)) {
-            *slot = None;
-        }
-    }
-
     /// Puts an item into the queue and counts it. What is to be told must be told after the lock is released.
     pub(super) fn enqueue(&self, state: &mut State, mut item: Item, size: Size, now_ns: u64) -> Enqueued {
         let row = self.counters.row(item.batch.signal());
         let mut told = Told::default();
-        let accepted = self.settings.acknowledge == Acknowledge::Accepted;
+        let accepted = state.drive.settings.acknowledge == Acknowledge::Accepted;
         let deadline_ns = item.context.deadline_ns;
         let mut shares = Vec::new();
         if accepted {
@@ -178,7 +248,8 @@ impl Shared {
                 for (size, item) in &told.evicted {
                     let row = self.counters.row(item.batch.signal());
                     row.queued.sub(size.records);
-                    row.dropped[DropCause::Oldest as usize].add(size.records);
+                    let rest = row.settle(size.records, item.context.progress.as_deref());
+                    row.drop_records(DropCause::Oldest, rest, &item.context);
                 }
                 Enqueued::Taken(told)
             }
@@ -194,7 +265,7 @@ impl Shared {
 
     /// Whether one more sender may wait: as much again as the queue holds.
     pub(super) fn may_block(&self, state: &State, size: Size) -> bool {
-        self.settings.bounds.admit(state.blocked_size, size)
+        state.drive.settings.bounds.admit(state.blocked_size, size)
     }
 
     /// Lets in those that waited for room, as far as there is: what one item took up may be enough for several. `home` is
@@ -220,11 +291,11 @@ impl Shared {
     }
 
     /// An idle consumer to be woken, of the shard `home` if there is one.
-    pub(super) fn take_idle(&self, state: &mut State, home: usize) -> Option<usize> {
+    pub(super) fn take_idle(&self, state: &mut State, home: usize) -> Option<Arc<Notify>> {
         let home = home % self.shards;
         let consumer = state.idle[home].pop().or_else(|| state.idle.iter_mut().find_map(Vec::pop));
         self.free.store(state.idle_count(), Ordering::Relaxed);
-        consumer
+        consumer.map(|consumer| state.drive.wake[consumer].clone())
     }
 
     /// Notes that a consumer has nothing to do (or is about to look). Returns who is to be told.
@@ -239,7 +310,8 @@ impl Shared {
     }
 
     pub(super) fn wake_all(&self) {
-        self.wake.iter().for_each(Notify::notify_one);
+        let drive = self.state().drive.clone();
+        drive.wake.iter().for_each(|consumer| consumer.notify_one());
         self.moved.notify_waiters();
     }
 
@@ -250,9 +322,7 @@ impl Shared {
             tokio::pin!(moved);
             moved.as_mut().enable();
             {
-                let state = self.state();
-                let empty = state.queue.waiting().is_zero() && state.queue.leased().is_zero();
-                if empty && state.blocked.is_empty() {
+                if self.state().is_settled() {
                     return;
                 }
             }
@@ -275,8 +345,9 @@ impl Shared {
             let signal = item.batch.signal();
             let row = self.counters.row(signal);
             row.queued.sub(size.records);
-            row.dropped[DropCause::Shutdown as usize].add(size.records);
-            state.undelivered[signal_number(signal)] += size.records;
+            let rest = row.settle(size.records, item.context.progress.as_deref());
+            row.drop_records(DropCause::Shutdown, rest, &item.context);
+            state.undelivered[signal_number(signal)] += rest;
         }
         drop(state);
         for (_, item) in gone {

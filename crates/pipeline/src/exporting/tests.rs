@@ -87,11 +87,20 @@ impl Sender for Scripted {
 /// The exporter's queue with its consumers on the current runtime, whose time a test can hold.
 fn start(exporter: &Scripted, settings: ExporterSettings, ledger: &Ledger, health: &Health) -> ExporterQueue {
     let counters = ledger.exporter("scripted");
-    let shared = Arc::new(Shared::new(Arc::new(exporter.clone()), settings, 2, counters, health.clone()));
-    for i in 0..shared.consumers() {
-        tokio::spawn(consumer::run(shared.clone(), i));
-    }
+    let shared = Arc::new(Shared::new(
+        Arc::new(exporter.clone()),
+        settings,
+        2,
+        counters,
+        (health.clone(), "scripted".to_owned()),
+    ));
+    let drive = shared.state().drive.clone();
+    consume(&shared, &drive);
     ExporterQueue { shared }
+}
+
+fn consume(shared: &Arc<Shared>, drive: &Arc<Drive>) {
+    (0..drive.consumers()).for_each(|i| drop(tokio::spawn(consumer::run(shared.clone(), drive.clone(), i))));
 }
 
 fn item(records: usize) -> (Receipt, Item) {
@@ -270,7 +279,8 @@ fn a_sender_that_hangs_or_panics_for_ever_is_given_up_in_time() {
         let (stats, outcome, health, took) = one(&vec![answer.clone(); 200], exported());
         assert!(matches!(outcome, Outcome::Retry { maybe_delivered: true, .. }), "{answer:?}: {outcome:?}");
         assert_eq!(stats.exporters[0].dropped, [("max_elapsed_time".into(), 5)]);
-        assert!(health.worst().is_some());
+        let idle_since_ns = health.problems().remove("scripted").and_then(|problem| problem.idle_since_ns);
+        assert!(idle_since_ns.is_some(), "nothing is left that could fail");
         assert!(took <= Duration::from_secs(305), "{took:?}");
     }
 }
@@ -350,4 +360,190 @@ fn a_full_queue_and_one_that_ends_say_different_things() {
             assert!(matches!(ended, Outcome::Retry { overloaded: false, .. }), "{ended:?}");
         }
     });
+}
+
+/// The queue and what it holds stay when another exporter takes over: what is being sent is finished by the one before, what
+/// waits, waits for the new one, and new bounds hold at once.
+#[test]
+fn what_a_queue_holds_is_sent_by_the_exporter_that_takes_over() {
+    let (old, new) = (Scripted::default(), Scripted::default());
+    *old.script.lock().unwrap() = vec![Answer::TakeSlowly(4_000), Answer::Busy(Some(60_000))].into();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let narrow = ExporterSettings {
+            consumers: 2,
+            bounds: Bounds { items: 2, sizer: Sizer::Requests, bytes: u64::MAX },
+            acknowledge: Acknowledge::Exported,
+            ..ExporterSettings::default()
+        };
+        let queue = start(&old, narrow, &ledger, &health);
+        let offer = || {
+            let (receipt, item) = item(1);
+            queue.offer(item, 0, clock::now_ns());
+            receipt
+        };
+        let receipts = [offer(), offer()];
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(matches!(offer().await, Outcome::Retry { overloaded: true, .. }), "it is full");
+        assert!(health.worst().is_some());
+        let wide = ExporterSettings { bounds: Bounds { items: 9, ..narrow.bounds }, ..narrow };
+        let began = Instant::now();
+        let drive = queue.shared.replace(Arc::new(new.clone()), wide);
+        consume(&queue.shared, &drive);
+        assert_eq!(health.worst(), None, "what was wrong with the one before");
+        for receipt in [offer(), offer()].into_iter().chain(receipts) {
+            assert_eq!(receipt.await, Outcome::DELIVERED);
+        }
+        assert!(
+            began.elapsed() <= Duration::from_secs(4),
+            "nobody waits for the minute that the old one asked for"
+        );
+        let drained = queue.drain(Instant::now() + Duration::from_secs(1)).await;
+        assert!(drained.is_empty(), "{drained}");
+    });
+    let stats = ledger.stats();
+    stats.check().unwrap();
+    assert_eq!((stats.exporters[0].delivered, stats.exporters[0].refused), (4, 1));
+    assert_eq!((old.taken.load(Ordering::SeqCst), new.taken.load(Ordering::SeqCst)), (1, 3));
+}
+
+/// Who waited for room gets what wider bounds allow, and a consumer to be sent by.
+#[test]
+fn wider_bounds_let_in_who_waits() {
+    let old = Scripted::default();
+    *old.script.lock().unwrap() = vec![Answer::Hang].into();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let narrow = ExporterSettings { policy: Policy::Block, ..ExporterSettings::direct(1) };
+        let queue = start(&old, narrow, &ledger, &health);
+        let receipts: Vec<Receipt> = (0..2)
+            .map(|_| {
+                let (receipt, item) = item(1);
+                queue.offer(item, 0, clock::now_ns());
+                receipt
+            })
+            .collect();
+        let mut receipts = receipts.into_iter();
+        let (_hangs, waits) = (receipts.next(), receipts.next().unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let wide = ExporterSettings { policy: Policy::Block, ..ExporterSettings::direct(2) };
+        let drive = queue.shared.replace(Arc::new(Scripted::default()), wide);
+        consume(&queue.shared, &drive);
+        let answered = tokio::time::timeout(Duration::from_secs(1), waits).await;
+        assert_eq!(answered.unwrap(), Outcome::DELIVERED);
+        queue.drain(Instant::now()).await;
+    });
+    ledger.stats().check().unwrap();
+}
+
+/// What is wrong with a queue after its items, one a minute, were answered like this, and how many answers were timed.
+fn health_after(
+    items: usize,
+    answers: &[Answer],
+    retry: RetrySettings,
+) -> (Option<crate::health::Problem>, u64) {
+    let exporter = Scripted::default();
+    *exporter.script.lock().unwrap() = answers.iter().cloned().collect();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let settings = ExporterSettings { retry, ..ExporterSettings::default() };
+        let queue = start(&exporter, settings, &ledger, &health);
+        for _ in 0..items {
+            queue.offer(item(5).1, 0, clock::now_ns());
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let problem = health.problems().remove("scripted");
+        queue.drain(Instant::now()).await;
+        (problem, ledger.senders()[0].latency.count())
+    })
+}
+
+#[test]
+fn an_exporter_that_failed_is_well_after_a_success_only() {
+    let retry = RetrySettings::default();
+    assert_eq!(health_after(1, &[Answer::Refuse], retry), (None, 1), "one that refuses is not unwell");
+    assert_eq!(health_after(1, &[Answer::Busy(None)], retry), (None, 1), "it was taken at last");
+    let (problem, timed) = health_after(1, &[Answer::Busy(None), Answer::Refuse], retry);
+    assert!(problem.unwrap().idle_since_ns.is_some() && timed == 1, "nothing was taken, and nothing waits");
+    let never = RetrySettings { enabled: false, ..retry };
+    let (problem, timed) = health_after(1, &[Answer::Broken], never);
+    assert!(problem.unwrap().idle_since_ns.is_some(), "what was lost shows nothing of how it is now");
+    assert_eq!(timed, 0, "nobody answered");
+    let (problem, timed) = health_after(2, &[Answer::Broken, Answer::Broken], never);
+    assert!(problem.unwrap().idle_since_ns.is_some() && timed == 0);
+    assert_eq!(health_after(2, &[Answer::Broken], never), (None, 1));
+    let (problem, timed) = health_after(1, &vec![Answer::Broken; 99], retry);
+    assert!(problem.unwrap().idle_since_ns.is_none() && timed == 0, "an item waits for it");
+}
+
+/// An item that is given up is its sender's again where the sender waits for this exporter alone.
+#[test]
+fn what_is_given_up_is_lost_unless_its_sender_is_told() {
+    let retry = RetrySettings { enabled: false, ..RetrySettings::default() };
+    for (acknowledge, copies, handed_back) in
+        [(Acknowledge::Accepted, 1, 0), (Acknowledge::Exported, 1, 5), (Acknowledge::Exported, 2, 0)]
+    {
+        let exporter = Scripted::default();
+        *exporter.script.lock().unwrap() = vec![Answer::Broken, Answer::Refuse, Answer::Reject(2)].into();
+        let (ledger, health) = (Ledger::new(), Health::new());
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let settings =
+                ExporterSettings { retry, acknowledge, consumers: 1, ..ExporterSettings::default() };
+            let queue = start(&exporter, settings, &ledger, &health);
+            for _ in 0..3 {
+                let mut of_many = item(5).1.fan_out(copies);
+                queue.offer(of_many.remove(0), 0, clock::now_ns());
+                of_many.into_iter().for_each(|other| other.resolve(Outcome::DELIVERED));
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            queue.drain(Instant::now()).await;
+        });
+        let row = &ledger.stats().exporters[0];
+        assert_eq!((row.dropped_total(), row.handed_back, row.lost()), (5, handed_back, 5 - handed_back));
+        assert_eq!((row.rejected_total(), row.refused_whole, row.delivered), (7, 5, 3));
+    }
+}
+
+#[test]
+fn a_queue_that_leaves_is_not_told_of() {
+    let exporter = Scripted::default();
+    *exporter.script.lock().unwrap() = vec![Answer::Busy(None); 99].into();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let queue = start(&exporter, ExporterSettings::default(), &ledger, &health);
+        queue.offer(item(5).1, 0, clock::now_ns());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(health.worst().is_some());
+        queue.leave();
+        assert_eq!(health.worst(), None);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(health.worst(), None, "it fails on, and is gone");
+        queue.drain(Instant::now()).await;
+    });
+}
+
+/// Four minutes of failures of the one before do not count against the one that takes over.
+#[test]
+fn the_time_of_attempts_begins_anew_with_another_exporter() {
+    let (old, new) = (Scripted::default(), Scripted::default());
+    *old.script.lock().unwrap() = vec![Answer::Busy(None); 99].into();
+    *new.script.lock().unwrap() = vec![Answer::Busy(None); 5].into();
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let queue = start(&old, exported(), &ledger, &health);
+        let (receipt, item) = item(5);
+        queue.offer(item, 0, clock::now_ns());
+        tokio::time::sleep(Duration::from_secs(230)).await;
+        let drive = queue.shared.replace(Arc::new(new.clone()), exported());
+        consume(&queue.shared, &drive);
+        assert_eq!(receipt.await, Outcome::DELIVERED);
+        queue.drain(Instant::now()).await;
+    });
+    assert_eq!(ledger.stats().exporters[0].dropped_total(), 0);
 }

@@ -10,6 +10,7 @@ use super::{Bounds, Lease, LeaseQueue, Policy, Refusal, RefusalReason, Sequence,
 pub struct MemoryQueue<T> {
     bounds: Bounds,
     policy: Policy,
+    in_order: bool,
     next: Sequence,
     /// Never leased. All of them are younger than any in `back`, because leases go in order.
     fresh: VecDeque<Entry<T>>,
@@ -42,6 +43,7 @@ impl<T> MemoryQueue<T> {
         Self {
             bounds,
             policy,
+            in_order: false,
             next: 0,
             fresh: VecDeque::new(),
             back: BTreeMap::new(),
@@ -51,12 +53,35 @@ impl<T> MemoryQueue<T> {
         }
     }
 
+    /// The same where items must leave in their order: one is leased at a time, and none while an earlier one was given back and
+    /// is not due.
+    #[must_use]
+    pub fn in_order(mut self, in_order: bool) -> Self {
+        self.in_order = in_order;
+        self
+    }
+
     /// Makes everything that was given back due at once.
     pub fn all_due(&mut self) {
         self.due = self.back.keys().map(|sequence| (0, *sequence)).collect();
         for back in self.back.values_mut() {
             back.not_before_ns = 0;
         }
+    }
+
+    /// From now on these bounds hold. What is there stays, even where it is more than they allow.
+    pub fn rebound(&mut self, bounds: Bounds, policy: Policy, in_order: bool) {
+        (self.bounds, self.policy, self.in_order) = (bounds, policy, in_order);
+    }
+
+    /// The time of attempts begins anew for what waits for another.
+    pub fn start_over(&mut self) {
+        self.back.values_mut().for_each(|back| back.lease.start_over());
+    }
+
+    /// What waits for another attempt.
+    pub fn given_back(&mut self) -> impl Iterator<Item = &mut T> {
+        self.back.values_mut().map(|back| &mut back.item)
     }
 
     fn there(&self) -> Size {
@@ -98,13 +123,18 @@ impl<T> LeaseQueue<T> for MemoryQueue<T> {
     }
 
     fn lease(&mut self, now_ns: u64) -> Option<(Lease, T)> {
+        if self.in_order && !self.leased.is_zero() {
+            return None;
+        }
         let (lease, item) = match self.due.first().copied() {
             Some((due_ns, sequence)) if due_ns <= now_ns => {
                 self.due.remove(&(due_ns, sequence));
                 let Back { mut lease, item, .. } = self.back.remove(&sequence)?;
                 lease.attempt += 1;
+                lease.first_leased_ns = lease.first_leased_ns.min(now_ns);
                 (lease, item)
             }
+            Some(_) if self.in_order => return None,
             _ => {
                 let Entry { sequence, offered_ns, size, item } = self.fresh.pop_front()?;
                 (Lease { sequence, attempt: 1, first_leased_ns: now_ns, offered_ns, size }, item)

@@ -226,3 +226,21 @@ fn a_stage_reads_no_batch_that_was_checked_for_framing_only() {
     assert!(matches!(poll(&mut receipt), Some(Outcome::Permanent { .. })));
     ledger.stats().check().unwrap();
 }
+
+#[test]
+fn a_stage_that_works_again_is_well_again() {
+    let (ledger, health) = (Ledger::new(), Health::new());
+    let mood = Arc::new(std::sync::atomic::AtomicUsize::new(7));
+    let mut stage = stage(mood.clone(), &ledger, &health);
+    let mut out = Vec::new();
+    stage.step(Item::new(batch(0..3)), 1, &mut out);
+    assert_eq!(health.worst(), Some(Severity::Degraded));
+    mood.store(0, std::sync::atomic::Ordering::Relaxed);
+    stage.step(Item::new(batch(0..3)), 2, &mut out);
+    assert_eq!(health.worst(), None);
+    mood.store(7, std::sync::atomic::Ordering::Relaxed);
+    (0..=MAX_STAGE_RESTARTS).for_each(|_| stage.step(Item::new(batch(0..3)), 3, &mut out));
+    mood.store(0, std::sync::atomic::Ordering::Relaxed);
+    stage.step(Item::new(batch(0..3)), 4, &mut out);
+    assert_eq!(health.worst(), Some(Severity::Dead), "it takes nothing any more");
+}

@@ -23,7 +23,7 @@ use std::{
 };
 
 pub(crate) use array_queue::ArrayQueue;
-pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use notify::Notify;
 
 /// Steps of one execution, over all its threads; a model that needs more goes round in circles.
