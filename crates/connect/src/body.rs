@@ -43,14 +43,16 @@ impl Body for AnswerBody {
 
 /// The body of an export request: a prefix (gRPC's, else empty) and the payload, written as one piece without being
 /// copied together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RequestBody {
-    data: Option<Chain<Bytes, Bytes>>,
+    prefix: Bytes,
+    /// Until it is written.
+    payload: Option<Bytes>,
 }
 
 impl RequestBody {
     pub(crate) fn new(prefix: Bytes, payload: Bytes) -> Self {
-        Self { data: Some(prefix.chain(payload)) }
+        Self { prefix, payload: Some(payload) }
     }
 }
 
@@ -62,15 +64,18 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
-        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+        let prefix = std::mem::take(&mut self.prefix);
+        Poll::Ready(self.payload.take().map(|payload| Ok(Frame::data(prefix.chain(payload)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none()
+        self.payload.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, Buf::remaining) as u64)
+        SizeHint::with_exact(
+            self.payload.as_ref().map_or(0, |payload| self.prefix.len() + payload.len()) as u64
+        )
     }
 }
 
@@ -110,15 +115,20 @@ where
     }
 }
 
-/// Reads the rest of a body of exactly `length` bytes, of which `first` has arrived. A body that is one piece is used
-/// where it lies; otherwise there is one allocation of its length.
-pub(crate) async fn read_announced<B>(body: &mut B, first: Bytes, length: usize) -> Result<Bytes, ReadError>
+/// Reads the rest of a body of exactly `length` bytes, of which `first` has arrived. A body that is one piece of at least `lent`
+/// bytes is used where it lies; otherwise there is one allocation of its length.
+pub(crate) async fn read_announced<B>(
+    body: &mut B,
+    first: Bytes,
+    length: usize,
+    lent: usize,
+) -> Result<Bytes, ReadError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let whole = if first.len() >= length {
-        first
+        kept(first, lent)
     } else {
         let mut whole = BytesMut::new();
         let mut first = Some(first);
@@ -129,7 +139,7 @@ where
             };
             if whole.is_empty() {
                 if piece.len() >= length {
-                    return end_of(body, piece, length).await;
+                    return end_of(body, kept(piece, lent), length).await;
                 }
                 whole.reserve(length);
             }
@@ -143,6 +153,11 @@ where
     end_of(body, whole, length).await
 }
 
+/// A piece as it lies, or a copy of it: a small one would keep the large buffer that it was read into.
+fn kept(piece: Bytes, lent: usize) -> Bytes {
+    if piece.len() < lent { Bytes::copy_from_slice(&piece) } else { piece }
+}
+
 async fn end_of<B>(body: &mut B, whole: Bytes, length: usize) -> Result<Bytes, ReadError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -154,10 +169,11 @@ where
     Ok(whole)
 }
 
-/// Reads a body that does not say how long it is. Memory is asked for by `admit`, in doublings.
+/// Reads a body that does not say how long it is. Memory is asked for by `admit`, in doublings. One piece of at least `lent`
+/// bytes is used where it lies.
 pub(crate) async fn read_growing<B>(
     body: &mut B,
-    max: usize,
+    (max, lent): (usize, usize),
     admit: &mut (dyn FnMut(usize) -> bool + Send),
 ) -> Result<Bytes, ReadError>
 where
@@ -171,7 +187,7 @@ where
     if !admit(first.len()) {
         return Err(ReadError::Refused);
     }
-    let Some(mut piece) = next_data(body).await? else { return Ok(first) };
+    let Some(mut piece) = next_data(body).await? else { return Ok(kept(first, lent)) };
     let mut whole = BytesMut::from(first);
     let mut admitted = whole.len();
     loop {

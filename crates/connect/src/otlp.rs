@@ -13,33 +13,37 @@
 //! OTLP/JSON is transcoded to wire bytes when it arrives and answered in JSON; an exporter with [`Encoding::Json`] writes it
 //! when it sends.
 //!
-//! Not here: TLS, authentication.
+//! Not here: TLS, which is [`crate::tls`]. Who may send is asked of [`crate::auth`] before a body is read.
 
 mod base64;
 mod channel;
 mod connection;
-mod endpoint;
+pub(crate) mod endpoint;
 pub mod exporter;
 mod frame_lengths;
 mod grpc;
 mod http;
 mod http2;
-mod http_channel;
+pub(crate) mod http_channel;
 mod intake;
 pub mod load;
 mod message;
+mod open;
 pub mod receiver;
 pub mod refusal;
-mod reply;
+pub(crate) mod reply;
 mod route;
 pub mod settings;
 pub mod sink;
 mod stamp;
 pub mod stats;
+pub mod tracing;
 mod window;
 
 pub use exporter::{Encoding, OtlpConfig, OtlpExporter, Protocol};
-pub use receiver::{BindError, Inlets, Listening, Receiver};
+pub use pipeline::Inlets;
+pub use receiver::{BindError, Listening, Receiver};
 pub use refusal::{Code, Refusal};
+pub use route::http_path;
 pub use settings::{GrpcSettings, HttpSettings, Keepalive, ReceiverSettings, SettingsError, WindowSettings};
-pub use stats::{ReceiverCounts, SignalCounts};
+pub use stats::{ReceiverCounts, ReceiverMeter, SignalCounts, Transport};

@@ -11,29 +11,26 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::limits::READ_AHEAD_BYTES;
 
 /// A socket that is read ahead of what is asked for, as long as that is little: a reader with room for
 /// [`READ_AHEAD_BYTES`] gets what it asks for from the kernel, without a copy in between.
 #[derive(Debug)]
-pub(crate) struct ReadAhead {
-    stream: TcpStream,
+pub(crate) struct ReadAhead<S> {
+    stream: S,
     /// Read and not handed out. It has no memory while the socket has nothing: idle connections are many.
     ahead: BytesMut,
 }
 
-impl ReadAhead {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S> ReadAhead<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, ahead: BytesMut::new() }
     }
 }
 
-impl AsyncRead for ReadAhead {
+impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -58,7 +55,7 @@ impl AsyncRead for ReadAhead {
     }
 }
 
-impl AsyncWrite for ReadAhead {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAhead<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -88,9 +85,12 @@ impl AsyncWrite for ReadAhead {
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+    };
 
-    async fn read(from: &mut ReadAhead, room: usize) -> Vec<u8> {
+    async fn read(from: &mut ReadAhead<TcpStream>, room: usize) -> Vec<u8> {
         let mut memory = vec![0; room];
         let mut buffer = ReadBuf::new(&mut memory);
         poll_fn(|cx| Pin::new(&mut *from).poll_read(cx, &mut buffer)).await.unwrap();

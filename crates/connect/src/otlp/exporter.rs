@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::Uri;
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal, WireError, json};
 use pipeline::{
     Compressor, Exporter, Item, Outcome, Sender,
@@ -18,7 +18,12 @@ use super::{
     http_channel::{HttpChannel, Target},
     route,
 };
-use crate::codec;
+use crate::{
+    auth::{AuthError, BearerSettings, ClientAuthSettings, Credentials},
+    codec, headers,
+    secret::Secret,
+    tls::{Alpn, ClientTls, TlsClientSettings},
+};
 
 /// Which of OTLP's transports is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -61,7 +66,9 @@ pub struct OtlpConfig {
     /// `encoding`, HTTP only.
     pub encoding: Encoding,
     /// `headers`: sent with every request.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Secret)>,
+    /// `auth`: how it makes itself known.
+    pub auth: Option<ClientAuthSettings>,
     /// `compression`. `None` sends uncompressed what the pipeline does not compress (`with_compression`).
     pub compression: Option<Codec>,
     /// `compression_params.level`: gzip 1 to 12, zstd 1 to 22.
@@ -70,8 +77,8 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// `keepalive`, gRPC only.
     pub keepalive: Option<ClientKeepalive>,
-    /// `tls.insecure`: no TLS where the endpoint has no scheme.
-    pub insecure: bool,
+    /// `tls`.
+    pub tls: TlsClientSettings,
     /// Connections of each shard for gRPC, taken in turn. HTTP/1.1 has one for each send under way, which its queue bounds.
     pub connections: usize,
 }
@@ -88,11 +95,12 @@ impl Default for OtlpConfig {
             profiles_endpoint: None,
             encoding: Encoding::Proto,
             headers: Vec::new(),
+            auth: None,
             compression: None,
             compression_level: codec::DEFAULT_LEVEL,
             timeout: Duration::from_secs(5),
             keepalive: None,
-            insecure: true,
+            tls: TlsClientSettings::insecure(),
             connections: 1,
         }
     }
@@ -129,20 +137,73 @@ impl OtlpConfig {
 
     /// The same with one more header.
     #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Whether an exporter could be made of it.
+    /// The same with a token in every request: `Authorization: Bearer …`.
+    #[must_use]
+    pub fn with_bearer_token(mut self, token: impl Into<Secret>) -> Self {
+        self.auth = Some(ClientAuthSettings::Bearer(BearerSettings::default().with_token(token)));
+        self
+    }
+
+    /// The same with other settings of TLS. An endpoint without a scheme heeds them all; `http://` and `https://` decide
+    /// themselves whether there is TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsClientSettings) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Whether an exporter could be made of it. Files of certificates are read where an endpoint speaks TLS.
     ///
     /// # Errors
     /// The first setting that is wrong.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        self.channel().map(drop)
+        self.channel(self.client_tls()?.as_ref()).map(drop)
     }
 
-    pub(super) fn channel(&self) -> Result<Channel, SettingsError> {
+    /// As [`OtlpConfig::validate`], without the files.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn validate_values(&self) -> Result<(), SettingsError> {
+        self.channel(None).map(drop)
+    }
+
+    /// The whole URL for a signal, where one is configured.
+    pub fn own_endpoint(&self, signal: Signal) -> Option<&str> {
+        match signal {
+            Signal::Traces => self.traces_endpoint.as_deref(),
+            Signal::Logs => self.logs_endpoint.as_deref(),
+            Signal::Metrics => self.metrics_endpoint.as_deref(),
+            Signal::Profiles => self.profiles_endpoint.as_deref(),
+        }
+    }
+
+    /// Whether any of the endpoints speaks TLS; an endpoint that is none does not.
+    pub fn speaks_tls(&self) -> bool {
+        let own = Signal::ALL.into_iter().filter_map(|signal| self.own_endpoint(signal));
+        let own = own.filter(|_| self.protocol == Protocol::Http);
+        let mut all = own.chain([self.endpoint.as_str()]);
+        all.any(|text| Endpoint::parse("endpoint", text, &self.tls).is_ok_and(|endpoint| endpoint.is_tls))
+    }
+
+    /// What all endpoints that speak TLS share.
+    pub(super) fn client_tls(&self) -> Result<Option<ClientTls>, SettingsError> {
+        if !self.speaks_tls() {
+            return Ok(None);
+        }
+        let alpn = match self.protocol {
+            Protocol::Grpc => Alpn::Http2,
+            Protocol::Http => Alpn::Http1,
+        };
+        Ok(Some(ClientTls::new(&self.tls, alpn)?))
+    }
+
+    pub(super) fn channel(&self, tls: Option<&ClientTls>) -> Result<Channel, SettingsError> {
         let wrong = |key, message: &str| Err(SettingsError { key, message: message.to_owned() });
         if self.connections == 0 {
             return wrong("connections", "must be at least 1");
@@ -161,36 +222,41 @@ impl OtlpConfig {
         if (self.protocol, self.encoding) == (Protocol::Grpc, Encoding::Json) {
             return wrong("encoding", "gRPC carries protobuf only; JSON needs HTTP");
         }
-        let headers = self.header_map()?;
+        let wrong = |error: AuthError| SettingsError { key: "auth", message: error.0 };
+        let auth = self.auth.as_ref().map(Credentials::new).transpose().map_err(wrong)?;
+        let headers = (headers::configured(&self.headers, |_| false)?, auth);
         match self.protocol {
             Protocol::Grpc => {
-                let endpoint = Endpoint::parse("endpoint", &self.endpoint, self.insecure)?;
-                let uris = each_signal(|signal| endpoint.uri("endpoint", route::grpc_path(signal)))?;
+                let endpoint = Endpoint::parse("endpoint", &self.endpoint, &self.tls)?.over(tls)?;
+                let name = self.tls.server_name_override.as_deref();
+                let authority = name.filter(|name| endpoint.is_tls && !name.is_empty());
+                let uri = |signal| endpoint.uri("endpoint", authority, route::grpc_path(signal));
+                let uris = each_signal(uri)?;
                 let options = (self.timeout, self.keepalive);
                 Ok(Channel::Grpc(GrpcChannel::new(endpoint, uris, headers, options, self.connections)))
             }
             Protocol::Http => {
-                let targets = each_signal(|signal| self.target(signal))?;
+                let targets = each_signal(|signal| self.target(signal, tls))?;
                 Ok(Channel::Http(HttpChannel::new(targets, headers, self.timeout, self.encoding)))
             }
         }
     }
 
-    fn target(&self, signal: Signal) -> Result<Target, SettingsError> {
-        let (key, own) = match signal {
-            Signal::Traces => ("traces_endpoint", &self.traces_endpoint),
-            Signal::Logs => ("logs_endpoint", &self.logs_endpoint),
-            Signal::Metrics => ("metrics_endpoint", &self.metrics_endpoint),
-            Signal::Profiles => ("profiles_endpoint", &self.profiles_endpoint),
+    fn target(&self, signal: Signal, tls: Option<&ClientTls>) -> Result<Target, SettingsError> {
+        let key = match signal {
+            Signal::Traces => "traces_endpoint",
+            Signal::Logs => "logs_endpoint",
+            Signal::Metrics => "metrics_endpoint",
+            Signal::Profiles => "profiles_endpoint",
         };
-        let (endpoint, path) = match own {
+        let (endpoint, path) = match self.own_endpoint(signal) {
             Some(url) => {
-                let endpoint = Endpoint::parse(key, url, self.insecure)?;
+                let endpoint = Endpoint::parse(key, url, &self.tls)?;
                 let path = if endpoint.path.is_empty() { "/".to_owned() } else { endpoint.path.clone() };
                 (endpoint, path)
             }
             None => {
-                let endpoint = Endpoint::parse("endpoint", &self.endpoint, self.insecure)?;
+                let endpoint = Endpoint::parse("endpoint", &self.endpoint, &self.tls)?;
                 let path = format!("{}{}", endpoint.path.trim_end_matches('/'), route::http_path(signal));
                 (endpoint, path)
             }
@@ -198,22 +264,7 @@ impl OtlpConfig {
         let uri: Uri = path
             .parse()
             .map_err(|error| SettingsError { key, message: format!("{path:?} is not a path: {error}") })?;
-        Ok(Target::new(endpoint, uri))
-    }
-
-    fn header_map(&self) -> Result<HeaderMap, SettingsError> {
-        let mut headers = HeaderMap::new();
-        let agent = concat!("aldis/", env!("CARGO_PKG_VERSION"));
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(agent));
-        for (name, value) in &self.headers {
-            let wrong = |what| SettingsError {
-                key: "headers",
-                message: format!("{name:?} is not a header's {what}"),
-            };
-            let value = HeaderValue::try_from(value).map_err(|_| wrong("value"))?;
-            headers.insert(HeaderName::try_from(name).map_err(|_| wrong("name"))?, value);
-        }
-        Ok(headers)
+        Ok(Target::new(endpoint.over(tls)?, uri))
     }
 }
 
@@ -232,19 +283,22 @@ fn each_signal<T>(mut make: impl FnMut(Signal) -> Result<T, SettingsError>) -> R
 ///
 /// let exporter = OtlpExporter::new(OtlpConfig::default());
 /// assert_eq!(exporter.name(), "otlp");
-/// let tls = OtlpConfig::default().with_endpoint("https://collector:4317");
-/// assert!(OtlpExporter::try_new(tls).is_err());
+/// let nowhere = OtlpConfig::default().with_endpoint("collector");
+/// assert!(OtlpExporter::try_new(nowhere).is_err());
 /// ```
 #[derive(Debug)]
 pub struct OtlpExporter {
     config: OtlpConfig,
+    /// What all its senders share.
+    tls: Result<Option<ClientTls>, SettingsError>,
 }
 
 impl OtlpExporter {
     /// An exporter. Whatever it is sent fails for good, with the reason, if the configuration is wrong; where that
     /// should be known at start-up use [`OtlpExporter::try_new`].
     pub fn new(config: OtlpConfig) -> Self {
-        Self { config }
+        let tls = config.client_tls();
+        Self { config, tls }
     }
 
     /// An exporter whose configuration was found right.
@@ -252,8 +306,14 @@ impl OtlpExporter {
     /// # Errors
     /// The first setting that is wrong.
     pub fn try_new(config: OtlpConfig) -> Result<Self, SettingsError> {
-        config.validate()?;
-        Ok(Self { config })
+        let tls = config.client_tls()?;
+        config.channel(tls.as_ref())?;
+        Ok(Self { config, tls: Ok(tls) })
+    }
+
+    /// Its TLS, where an endpoint speaks it: to read the certificates again, or to be told when that fails.
+    pub fn tls(&self) -> Option<&ClientTls> {
+        self.tls.as_ref().ok()?.as_ref()
     }
 
     /// Its configuration.
@@ -269,7 +329,7 @@ impl Exporter for OtlpExporter {
 
     fn open(&self) -> Box<dyn Sender> {
         Box::new(OtlpSender {
-            channel: self.config.channel(),
+            channel: self.tls.clone().and_then(|tls| self.config.channel(tls.as_ref())),
             encoding: self.config.encoding,
             codec: self.config.compression,
             level: self.config.compression_level,
@@ -329,7 +389,12 @@ impl Sender for OtlpSender {
                 Err(error) => return unsendable(error),
             };
             match self.payload(&item.batch) {
-                Ok((payload, codec)) => channel.send(item.batch.signal(), payload, codec).await.outcome,
+                Ok((payload, codec)) => {
+                    // What was written anew is beside what it was written of until it is sent.
+                    let charge = item.context.charges.first().filter(|_| self.encoding == Encoding::Json);
+                    let _written = charge.map(|charge| charge.beside(payload.len()));
+                    channel.send(item.batch.signal(), payload, codec).await.outcome
+                }
                 Err(error) => unsendable(&error),
             }
         })
@@ -377,6 +442,7 @@ impl Encoding {
         }
         let mut text = Vec::new();
         json::append(batch, &mut text)?;
+        text.shrink_to_fit();
         Ok(text.into())
     }
 }

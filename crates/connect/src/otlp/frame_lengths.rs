@@ -14,7 +14,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::window::Read;
-use crate::read_ahead::ReadAhead;
+use crate::{read_ahead::ReadAhead, transport::Transport};
 
 /// Bytes before the first frame (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
@@ -26,7 +26,7 @@ const REST_BYTES: usize = 6;
 /// A socket that ends with an error where a peer announces a frame that is longer than its window pays for.
 #[derive(Debug)]
 pub(super) struct FrameLengths {
-    stream: ReadAhead,
+    stream: ReadAhead<Transport>,
     read: Arc<Read>,
     heads: Heads,
 }
@@ -42,7 +42,7 @@ struct Heads {
 }
 
 impl FrameLengths {
-    pub(super) fn new(stream: ReadAhead, read: Arc<Read>) -> Self {
+    pub(super) fn new(stream: ReadAhead<Transport>, read: Arc<Read>) -> Self {
         Self { stream, read, heads: Heads { skip: PREFACE_BYTES, length: 0, seen: 0 } }
     }
 }

@@ -1,6 +1,9 @@
 //! gRPC over HTTP/2, unary calls only: five bytes before the message, status in the trailers.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -11,12 +14,13 @@ use super::{
     intake::{Arrived, Desk, Held, Port, metadata, metadata_bytes},
     message::{PartialSuccess, Status},
     route,
-    stats::Counted,
+    stats::{Counted, Transport},
 };
 use crate::{
+    auth::Guard,
     body::{AnswerBody, ReadError, next_data, read_announced},
     codec,
-    limits::MAX_REASON_BYTES,
+    limits::{MAX_REASON_BYTES, MIN_LENT_HTTP2_BYTES},
 };
 
 /// Bytes before every message: one flag, then its length.
@@ -26,10 +30,11 @@ pub(super) const ACCEPTED: &str = "identity,gzip,zstd";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// The listener's settings that every request needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct GrpcRules {
     pub(super) max: usize,
     pub(super) include_metadata: bool,
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 /// The five bytes before a message.
@@ -39,7 +44,7 @@ pub(super) fn prefix(compressed: bool, length: usize) -> Option<[u8; PREFIX_BYTE
 }
 
 /// Answers one call.
-pub(super) async fn answer<B>(desk: &Desk, rules: GrpcRules, request: Request<B>) -> Response<AnswerBody>
+pub(super) async fn answer<B>(desk: &Desk, rules: &GrpcRules, request: Request<B>) -> Response<AnswerBody>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -63,10 +68,11 @@ where
     let signal = route::by_grpc_path(path);
     let Some(port) = signal.and_then(|signal| desk.port(signal)) else {
         desk.stats.unrouted.fetch_add(1, Relaxed);
-        return refused(&Refusal::NoSuchPath(path.to_owned()));
+        let admitted = desk.identify(rules.guard.as_deref(), request.headers()).await;
+        return refused(&admitted.err().unwrap_or_else(|| Refusal::NoSuchPath(path.to_owned())));
     };
-    let mut counted = Counted::new(desk.stats.signal(port.signal()));
-    let end = call(desk, port, rules, request, &mut counted).await;
+    let mut counted = desk.count(Transport::Grpc, port.signal(), request.headers());
+    let end = call(desk, &port, rules, request, &mut counted).await;
     counted.settle(&end);
     match end {
         Ok(partial) => admitted(&partial),
@@ -77,7 +83,7 @@ where
 async fn call<B>(
     desk: &Desk,
     port: &Port,
-    rules: GrpcRules,
+    rules: &GrpcRules,
     request: Request<B>,
     counted: &mut Counted<'_>,
 ) -> Result<PartialSuccess, Refusal>
@@ -85,6 +91,9 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    let guard = rules.guard.as_deref();
+    // Before anything is read or charged.
+    let tenant = desk.identify(guard, request.headers()).await?;
     let (head, mut stream) = request.into_parts();
     let timeout = match head.headers.get("grpc-timeout") {
         None => None,
@@ -100,7 +109,7 @@ where
         }
     };
     let mut held = desk.hold(port);
-    let headers = rules.include_metadata.then(|| metadata(&head.headers));
+    let headers = rules.include_metadata.then(|| metadata(&head.headers, guard.map(Guard::header)));
     held.must_take(headers.as_deref().map_or(0, metadata_bytes))?;
     // The rest, and trailers, must not be kept as long as it may take to read a body and to deliver it.
     drop(head);
@@ -113,8 +122,9 @@ where
         ));
     }
     let codec = encoding.filter(|_| compressed);
-    desk.admit(port, Arrived { body, codec, is_json: false, max: rules.max, headers, timeout }, held, counted)
-        .await
+    let max = rules.max;
+    let arrived = Arrived { body, codec, is_json: false, max, headers, tenant, timeout };
+    desk.admit(port, arrived, held, counted).await
 }
 
 /// Reads the one message of a unary call: whether it is compressed, and its bytes.
@@ -146,7 +156,8 @@ where
         return Err(Refusal::TooLarge { max });
     }
     held.must_take(length)?;
-    let whole = read_announced(body, first, length).await.map_err(|error| wrong(held, error))?;
+    let whole = read_announced(body, first, length, MIN_LENT_HTTP2_BYTES).await;
+    let whole = whole.map_err(|error| wrong(held, error))?;
     Ok((flag == 1, whole))
 }
 

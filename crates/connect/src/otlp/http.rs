@@ -1,11 +1,15 @@
 //! OTLP/HTTP: one POST per request, the answer's status in HTTP's words and as `google.rpc.Status`.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+    header::{
+        ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER, USER_AGENT,
+        WWW_AUTHENTICATE,
+    },
+    request::Parts,
 };
 use http_body::Body;
 use otlp::{Codec, Signal};
@@ -14,12 +18,14 @@ use super::{
     HttpSettings, Refusal,
     intake::{Arrived, Desk, Held, Port, metadata, metadata_bytes},
     message::{PartialSuccess, Status},
-    stats::Counted,
+    stats::{Counted, Transport},
 };
 use crate::{
+    auth::Guard,
     body::{AnswerBody, ReadError, next_data, read_announced, read_growing},
     codec,
-    limits::MAX_DISCARDED_BYTES,
+    cors::Crossing,
+    limits::{MAX_DISCARDED_BYTES, MIN_LENT_HTTP1_BYTES, MIN_LENT_HTTP2_BYTES},
 };
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -32,60 +38,122 @@ enum Form {
     Json,
 }
 
-/// Answers one request.
-pub(super) async fn answer<B>(
+/// What a listener holds its requests to.
+#[derive(Debug)]
+pub(super) struct HttpRules {
+    pub(super) settings: Arc<HttpSettings>,
+    pub(super) guard: Option<Arc<Guard>>,
+}
+
+/// Answers one request, and tells a browser what it wants to know.
+pub(super) async fn answer<B>(desk: &Desk, rules: &HttpRules, request: Request<B>) -> Response<AnswerBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    match Crossing::of(rules.settings.cors.as_ref(), &request) {
+        Crossing::Preflight(answer) => answer,
+        Crossing::None => respond(desk, rules, request, true).await,
+        Crossing::Refused => respond(desk, rules, request, false).await,
+        Crossing::Allowed(headers) => {
+            let mut response = respond(desk, rules, request, true).await;
+            response.headers_mut().extend(headers);
+            response
+        }
+    }
+}
+
+async fn respond<B>(
     desk: &Desk,
-    settings: &HttpSettings,
+    rules: &HttpRules,
     request: Request<B>,
+    is_welcome: bool,
 ) -> Response<AnswerBody>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let form = form(request.headers());
+    let (head, body) = request.into_parts();
+    // Of those who wait to be asked for a body none is asked that nobody reads.
+    let waits = head.headers.contains_key(EXPECT);
+    let mut unread = Some(body);
+    let response = answered(desk, rules, (head, &mut unread), is_welcome).await;
+    if let Some(mut body) = unread.filter(|body| !body.is_end_stream() && !waits) {
+        // Over HTTP/1.1 the connection would be closed while the sender still writes; over HTTP/2 its stream would be reset, which
+        // some clients take for an answer. However this ends, there is one.
+        let _ = tokio::time::timeout(desk.body_timeout, discard(&mut body, MAX_DISCARDED_BYTES)).await;
+    }
+    response
+}
+
+/// Takes the body out if it is read.
+async fn answered<B>(
+    desk: &Desk,
+    rules: &HttpRules,
+    (head, unread): (Parts, &mut Option<B>),
+    is_welcome: bool,
+) -> Response<AnswerBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let form = form(&head.headers);
     // Whoever sends neither is answered in protobuf.
     let answer_in = *form.as_ref().unwrap_or(&Form::Protobuf);
-    let gives_up_on_429 = gives_up_on_429(request.headers());
-    let path = request.uri().path();
-    let signal = Signal::ALL.into_iter().find(|signal| settings.path(*signal) == path);
+    let gives_up_on_429 = gives_up_on_429(&head.headers);
+    let path = head.uri.path();
+    let signal = Signal::ALL.into_iter().find(|signal| rules.settings.path(*signal) == path);
     let Some(port) = signal.and_then(|signal| desk.port(signal)) else {
         desk.stats.unrouted.fetch_add(1, Relaxed);
-        return refused(&Refusal::NoSuchPath(path.to_owned()), answer_in, gives_up_on_429);
+        let admitted = desk.identify(rules.guard.as_deref(), &head.headers).await;
+        let refusal = admitted.err().unwrap_or_else(|| Refusal::NoSuchPath(path.to_owned()));
+        return challenged(rules, refused(&refusal, answer_in, gives_up_on_429));
     };
-    let mut counted = Counted::new(desk.stats.signal(port.signal()));
-    let end = call(desk, port, settings, request, form, &mut counted).await;
+    let mut counted = desk.count(Transport::Http, port.signal(), &head.headers);
+    let end = call(desk, &port, rules, (head, unread), (form, is_welcome), &mut counted).await;
     counted.settle(&end);
     match end {
         Ok(partial) => written(answer_in, || partial.response(), || partial.json(port.signal())),
-        Err(refusal) => refused(&refusal, answer_in, gives_up_on_429),
+        Err(refusal) => challenged(rules, refused(&refusal, answer_in, gives_up_on_429)),
     }
 }
 
 async fn call<B>(
     desk: &Desk,
     port: &Port,
-    settings: &HttpSettings,
-    request: Request<B>,
-    form: Result<Form, Refusal>,
+    rules: &HttpRules,
+    (head, unread): (Parts, &mut Option<B>),
+    (form, is_welcome): (Result<Form, Refusal>, bool),
     counted: &mut Counted<'_>,
 ) -> Result<PartialSuccess, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    if request.method() != Method::POST {
+    let may_close = head.version < Version::HTTP_2;
+    let guard = rules.guard.as_deref();
+    // Before anything is read or charged.
+    let tenant = match is_welcome {
+        true => desk.identify(guard, &head.headers).await?,
+        false => return Err(Refusal::Forbidden),
+    };
+    if head.method != Method::POST {
         return Err(Refusal::WrongMethod);
     }
     let is_json = form? == Form::Json;
-    let codec = encoding(request.headers())?;
-    let max = settings.max_request_body_size;
-    let headers = settings.include_metadata.then(|| metadata(request.headers()));
-    let may_close = request.version() < Version::HTTP_2;
+    let codec = encoding(&head.headers)?;
+    let max = rules.settings.max_request_body_size;
+    let named = guard.map(Guard::header);
+    let headers = rules.settings.include_metadata.then(|| metadata(&head.headers, named));
     let mut held = desk.hold(port);
     held.must_take(headers.as_deref().map_or(0, metadata_bytes))?;
-    let mut stream = request.into_body();
+    // Headers must not be kept as long as it may take to read the body, or to deliver it.
+    drop(head);
+    // It is there: nobody else reads it.
+    let mut stream = unread.take().ok_or(Refusal::SlowBody)?;
+    let lent = if may_close { MIN_LENT_HTTP1_BYTES } else { MIN_LENT_HTTP2_BYTES };
     let read = tokio::time::timeout(desk.body_timeout, async {
-        let whole = whole(&mut stream, max, &mut held).await;
+        let whole = whole(&mut stream, (max, lent), &mut held).await;
         if may_close && whole.as_ref().is_err_and(is_of_size) {
             // HTTP/1.1 can only say so by closing while the sender still writes; the answer would be lost.
             discard(&mut stream, max.max(MAX_DISCARDED_BYTES)).await;
@@ -95,15 +163,22 @@ where
     let body = read.await.map_err(|_| Refusal::SlowBody)??;
     // Trailers must not be kept as long as it may take to deliver the request.
     drop(stream);
-    desk.admit(port, Arrived { body, codec, is_json, max, headers, timeout: None }, held, counted)
-        .await
-        .map_err(|refusal| {
-            match refusal {
-                // HTTP knows no "internal error of the sender": what does not decompress is a bad request.
-                Refusal::Undecodable(why) => Refusal::Malformed(why),
-                other => other,
-            }
-        })
+    let arrived = Arrived { body, codec, is_json, max, headers, tenant, timeout: None };
+    desk.admit(port, arrived, held, counted).await.map_err(|refusal| {
+        match refusal {
+            // HTTP knows no "internal error of the sender": what does not decompress is a bad request.
+            Refusal::Undecodable(why) => Refusal::Malformed(why),
+            other => other,
+        }
+    })
+}
+
+/// A refusal for want of credentials says of which kind they are (RFC 9110, section 15.5.2).
+fn challenged(rules: &HttpRules, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    if let (StatusCode::UNAUTHORIZED, Some(guard)) = (response.status(), &rules.guard) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, guard.challenge());
+    }
+    response
 }
 
 fn is_of_size(refusal: &Refusal) -> bool {
@@ -151,13 +226,13 @@ fn written(
     response
 }
 
-async fn whole<B>(body: &mut B, max: usize, held: &mut Held<'_>) -> Result<Bytes, Refusal>
+async fn whole<B>(body: &mut B, (max, lent): (usize, usize), held: &mut Held<'_>) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let Some(length) = body.size_hint().exact() else {
-        let whole = read_growing(body, max, &mut |bytes| held.take(bytes)).await;
+        let whole = read_growing(body, (max, lent), &mut |bytes| held.take(bytes)).await;
         return whole.map_err(|error| held.refusal_of_body(&error, max));
     };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -165,7 +240,7 @@ where
         return Err(Refusal::TooLarge { max });
     }
     held.must_take(length)?;
-    read_announced(body, Bytes::new(), length).await.map_err(|error| match error {
+    read_announced(body, Bytes::new(), length, lent).await.map_err(|error| match error {
         // HTTP frames the body itself: what is cut off means that the sender went away.
         ReadError::CutOff => Refusal::Cancelled,
         error => held.refusal_of_body(&error, max),

@@ -15,7 +15,7 @@ use h2::{
 };
 use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{net::TcpStream, time::Sleep};
+use tokio::time::Sleep;
 
 use super::{
     WindowSettings,
@@ -29,6 +29,7 @@ use crate::{
         MAX_UNSEEN_RESETS,
     },
     read_ahead::ReadAhead,
+    transport::Transport,
 };
 
 /// One connection, and what answers the requests on it.
@@ -41,7 +42,7 @@ pub(super) struct Http2<S> {
 
 /// Does the handshake; `None` if the peer does not do its part in time.
 pub(super) async fn open<S>(
-    stream: TcpStream,
+    stream: Transport,
     (settings, streams): (&WindowSettings, u32),
     window: Window,
     pings: Option<(Duration, Duration)>,

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri,
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HOST},
 };
 use hyper::client::conn::http1;
@@ -16,25 +16,26 @@ use hyper_util::rt::TokioIo;
 use otlp::{Codec, Signal};
 
 use super::{
-    channel::{broken, read},
+    channel::{Open, Unanswered, read},
     endpoint::Endpoint,
     exporter::Encoding,
     http::{JSON, PROTOBUF},
     reply::Reply,
 };
-use crate::{body::RequestBody, codec, limits::MAX_IDLE_CONNECTIONS};
+use crate::{auth::Credentials, body::RequestBody, codec, limits::MAX_IDLE_CONNECTIONS};
 
-type Sender = http1::SendRequest<RequestBody>;
+type Sender = Open<http1::SendRequest<RequestBody>>;
 
 /// Connections to the endpoints of the signals, one pool for each.
 pub(super) struct HttpChannel {
     targets: [Target; 4],
     headers: HeaderMap,
+    auth: Option<Credentials>,
     timeout: Duration,
 }
 
 /// Where one signal goes.
-pub(super) struct Target {
+pub(crate) struct Target {
     endpoint: Endpoint,
     /// In origin form, as HTTP/1.1 has it.
     path: Uri,
@@ -43,35 +44,76 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(endpoint: Endpoint, path: Uri) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, path: Uri) -> Self {
         // An authority is a subset of what a header value may hold.
         let host = HeaderValue::try_from(endpoint.authority.as_str()).unwrap_or(HeaderValue::from_static(""));
         Self { endpoint, path, host, idle: Mutex::default() }
     }
 
-    async fn sender(&self, timeout: Duration) -> Result<Sender, String> {
+    /// A connection that is there.
+    async fn idle(&self) -> Option<Sender> {
         loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut sender) = idle else { break };
-            if sender.ready().await.is_ok() {
-                return Ok(sender);
+            let mut open = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            if open.sender.ready().await.is_ok() {
+                return Some(open);
             }
         }
+    }
+
+    async fn connect(&self, timeout: Duration) -> Result<Sender, String> {
         let failed = |error: &dyn Error| format!("cannot connect to {}: {error}", self.endpoint.authority);
         let stream = self.endpoint.connect(timeout).await.map_err(|error| failed(&error))?;
         let shaking = http1::handshake::<_, RequestBody>(TokioIo::new(stream));
         let (sender, connection) = shaking.await.map_err(|error| failed(&error))?;
-        // It ends with its sender or the connection; what was in flight is told by its own error.
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(sender)
+        Ok(Open::new(sender, connection))
     }
 
-    fn keep(&self, sender: Sender) {
+    /// Posts a request over one of its connections; `Err` says why there is no answer.
+    pub(crate) async fn post(
+        &self,
+        headers: HeaderMap,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Reply> {
+        let mut request = Request::new(RequestBody::new(Bytes::new(), payload));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(HOST, self.host.clone());
+        if let Some(open) = self.idle().await {
+            match self.attempt(open, request.clone(), timeout).await {
+                Err(Unanswered { had_gone: true, .. }) => {}
+                other => return other.map_err(|failed| failed.reply),
+            }
+        }
+        let open = self.connect(timeout).await.map_err(|reason| Reply::none(false, reason))?;
+        self.attempt(open, request, timeout).await.map_err(|failed| failed.reply)
+    }
+
+    async fn attempt(
+        &self,
+        mut open: Sender,
+        request: Request<RequestBody>,
+        timeout: Duration,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Unanswered> {
+        let answered = async {
+            let response =
+                open.sender.send_request(request).await.map_err(|error| open.ending.broken(&error))?;
+            open.ending.answered();
+            let (head, body) = response.into_parts();
+            let (body, _) = read(body).await.map_err(|error| open.ending.broken(&error))?;
+            Ok::<_, Unanswered>((head.status, head.headers, body))
+        };
+        let late = |_| Reply::none(true, format!("no answer within {timeout:?}"));
+        let answer = tokio::time::timeout(timeout, answered).await.map_err(late)??;
+        self.keep(open);
+        Ok(answer)
+    }
+
+    fn keep(&self, open: Sender) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sender.is_closed() && idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(sender);
+        if !open.sender.is_closed() && idle.len() < MAX_IDLE_CONNECTIONS {
+            idle.push(open);
         }
     }
 }
@@ -79,7 +121,7 @@ impl Target {
 impl HttpChannel {
     pub(super) fn new(
         targets: [Target; 4],
-        mut headers: HeaderMap,
+        (mut headers, auth): (HeaderMap, Option<Credentials>),
         timeout: Duration,
         encoding: Encoding,
     ) -> Self {
@@ -88,36 +130,22 @@ impl HttpChannel {
             Encoding::Json => JSON,
         };
         headers.insert(CONTENT_TYPE, kind);
-        Self { targets, headers, timeout }
+        Self { targets, headers, auth, timeout }
     }
 
     pub(super) async fn send(&self, signal: Signal, payload: Bytes, codec: Option<Codec>) -> Reply {
-        let target = &self.targets[signal as usize];
-        let mut request = Request::new(RequestBody::new(Bytes::new(), payload));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.path.clone();
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, target.host.clone());
-        if let Some(codec) = codec {
-            request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(codec::name(codec)));
+        let mut headers = self.headers.clone();
+        if let Some(Err(error)) = self.auth.as_ref().map(|auth| auth.apply(&mut headers)) {
+            return Reply::none(false, format!("no credentials to send: {error}"));
         }
-        let mut sender = match target.sender(self.timeout).await {
-            Ok(sender) => sender,
-            Err(reason) => return Reply::none(false, reason),
-        };
-        let answered = async {
-            let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-            let (head, body) = response.into_parts();
-            let (body, _) = read(body).await?;
-            Ok(Reply::of_http(signal, (head.status, &head.headers, &body), SystemTime::now()))
-        };
-        match tokio::time::timeout(self.timeout, answered).await {
-            Ok(Ok(reply)) => {
-                target.keep(sender);
-                reply
+        if let Some(codec) = codec {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(codec::name(codec)));
+        }
+        match self.targets[signal as usize].post(headers, payload, self.timeout).await {
+            Ok((status, headers, body)) => {
+                Reply::of_http(signal, (status, &headers, &body), SystemTime::now())
             }
-            Ok(Err(reply)) => reply,
-            Err(_) => Reply::none(true, format!("no answer within {:?}", self.timeout)),
+            Err(reply) => reply,
         }
     }
 }

@@ -2,21 +2,23 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
-use otlp::{Batch, Check, Checker, Codec, Signal, json};
-use pipeline::{Budget, Charge, Context, Inlet, Item, Outcome, Receipt, Shards};
+use http::{HeaderMap, HeaderName};
+use otlp::{Batch, Check, Checker, Codec, Depth, Signal, json};
+use pipeline::{Budget, Charge, Context, Inlet, Inlets, Item, Outcome, Receipt, Shards, Tracer};
 
 use super::{
     Refusal,
     message::PartialSuccess,
-    stats::{Counted, ReceiverStats},
+    stats::{Counted, ReceiverStats, Transport},
+    tracing::RequestSpan,
 };
 use crate::{
+    auth::{Guard, Identity},
     body::ReadError,
     codec::{self, CodecError},
     limits::{COUNTED_DIVISOR, MAX_JSON_GROWTH, OVERLOAD_RETRY_AFTER},
@@ -29,17 +31,18 @@ pub(super) struct Desk {
     pub(super) shards: Shards,
     pub(super) stats: Arc<ReceiverStats>,
     pub(super) body_timeout: Duration,
-    /// What belongs to no signal alone is charged to the budgets of all.
-    pub(super) budget: Budget,
-    ports: [Option<Port>; 4],
+    tracer: Option<Tracer>,
+    check: Check,
+    inlets: Inlets,
+    /// By signal, with the depth each is for. Used by one thread only, so never contended.
+    checkers: [Mutex<Option<(Depth, Checker)>>; Signal::ALL.len()],
 }
 
-/// One signal's way into the pipeline.
+/// One signal's way into the pipeline, as it led when a request began: it is charged to the budget there. Its batch goes where
+/// the way leads when it is whole.
 pub(super) struct Port {
     signal: Signal,
     inlet: Arc<dyn Inlet>,
-    /// Used by one thread only, so never contended.
-    checker: Mutex<Checker>,
 }
 
 /// A request whose body is whole, and what is known about it.
@@ -50,6 +53,8 @@ pub(super) struct Arrived {
     pub(super) is_json: bool,
     pub(super) max: usize,
     pub(super) headers: Option<Arc<[(String, String)]>>,
+    /// Who sent it, where the listener asks.
+    pub(super) tenant: Option<Identity>,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -57,24 +62,52 @@ impl Desk {
     pub(super) fn new(
         (source, check, body_timeout): (Arc<str>, Check, Duration),
         (shards, shard): (&Shards, usize),
-        inlets: [Option<Arc<dyn Inlet>>; 4],
+        inlets: Inlets,
         stats: Arc<ReceiverStats>,
     ) -> Self {
-        let budgets = inlets.iter().flatten().map(|inlet| inlet.budget().clone());
-        // Without a way in nothing is ever held.
-        let budget = Budget::of_all(budgets).unwrap_or_else(|| Budget::new(usize::MAX));
-        let mut signals = Signal::ALL.into_iter();
-        let ports = inlets.map(|inlet| {
-            let signal = signals.next()?;
-            let inlet = inlet?;
-            let checker = Mutex::new(Checker::new(signal, check, inlet.depth()));
-            Some(Port { signal, inlet, checker })
-        });
-        Self { source, shard, shards: shards.clone(), stats, body_timeout, budget, ports }
+        let checkers = Default::default();
+        let shards = shards.clone();
+        Self { source, shard, shards, stats, body_timeout, tracer: None, check, inlets, checkers }
     }
 
-    pub(super) fn port(&self, signal: Signal) -> Option<&Port> {
-        self.ports[signal as usize].as_ref()
+    /// The same, with spans of the requests that this tracer chooses.
+    pub(super) fn traced_by(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// Counts a request that begins, and traces it where it is chosen.
+    pub(super) fn count(&self, transport: Transport, signal: Signal, headers: &HeaderMap) -> Counted<'_> {
+        let counted = Counted::new(self.stats.of(transport, signal));
+        match &self.tracer {
+            None => counted,
+            Some(tracer) => {
+                let span = RequestSpan::begin(tracer, &self.source, (transport, signal), headers);
+                counted.traced_as(span)
+            }
+        }
+    }
+
+    pub(super) fn port(&self, signal: Signal) -> Option<Port> {
+        Some(Port { signal, inlet: self.inlets.get(signal)? })
+    }
+
+    /// What belongs to no signal alone is charged to the budgets of all.
+    pub(super) fn budget(&self) -> Budget {
+        let inlets = Signal::ALL.into_iter().filter_map(|signal| self.inlets.get(signal));
+        // Without a way in nothing is ever held.
+        Budget::of_all(inlets.map(|inlet| inlet.budget().clone())).unwrap_or_else(|| Budget::new(usize::MAX))
+    }
+
+    /// Who sent a request with these headers; `None` where nobody asks. What is refused is counted.
+    pub(super) async fn identify(
+        &self,
+        guard: Option<&Guard>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Identity>, Refusal> {
+        match guard {
+            None => Ok(None),
+            Some(guard) => guard.admit(headers).await.map(Some).map_err(|denied| self.stats.deny(denied)),
+        }
     }
 
     /// Memory for the body of one request.
@@ -122,10 +155,27 @@ impl Desk {
         held: &mut Held<'_>,
         counted: &mut Counted<'_>,
     ) -> Result<Option<Receipt>, Refusal> {
-        let stats = self.stats.signal(port.signal);
-        stats.bytes_received.fetch_add(arrived.body.len() as u64, Relaxed);
-        let batch = port.check(arrived, held)?;
-        stats.bytes_decompressed.fetch_add(batch.raw().len() as u64, Relaxed);
+        // From here on it is the way in that decides how deep the batch is indexed, and it stays the same one.
+        self.inlets.through(port.signal, |inlet| match inlet {
+            Some(inlet) => self.offer_to(inlet, port.signal, arrived, held, counted),
+            None => Err(Refusal::Unavailable {
+                after: None,
+                reason: format!("no pipeline takes {} any more", port.signal),
+            }),
+        })
+    }
+
+    fn offer_to(
+        &self,
+        inlet: &dyn Inlet,
+        signal: Signal,
+        arrived: &mut Arrived,
+        held: &mut Held<'_>,
+        counted: &mut Counted<'_>,
+    ) -> Result<Option<Receipt>, Refusal> {
+        counted.receive(arrived.body.len());
+        let batch = self.check(signal, inlet.depth(), arrived, held)?;
+        counted.decompress(batch.raw().len());
         let records = batch.len() as u64;
         if records == 0 {
             return Ok(None);
@@ -135,27 +185,28 @@ impl Desk {
         let (receipt, share) = Receipt::new(records);
         let context = Context {
             source: Some(self.source.clone()),
-            tenant: None,
+            tenant: arrived.tenant.take(),
             headers: arrived.headers.take(),
             received_ns,
             deadline_ns: arrived.timeout.map(|timeout| {
                 received_ns.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
             }),
             shares: vec![share],
-            maybe_delivered: false,
             charges: held.charge.take().into_iter().collect(),
+            traced: counted.traced(&batch),
+            ..Context::default()
         };
-        port.inlet.offer(Item { batch, context }, received_ns);
+        inlet.offer(Item { batch, context }, received_ns);
         Ok(Some(receipt))
     }
-}
 
-impl Port {
-    pub(super) fn signal(&self) -> Signal {
-        self.signal
-    }
-
-    fn check(&self, arrived: &mut Arrived, held: &mut Held<'_>) -> Result<Batch, Refusal> {
+    fn check(
+        &self,
+        signal: Signal,
+        depth: Depth,
+        arrived: &mut Arrived,
+        held: &mut Held<'_>,
+    ) -> Result<Batch, Refusal> {
         let headers_bytes = arrived.headers.as_deref().map_or(0, metadata_bytes);
         let received = std::mem::take(&mut arrived.body);
         let mut raw = match arrived.codec {
@@ -166,8 +217,8 @@ impl Port {
         // Only what may be sent on as it came is kept beside what it became.
         let received = arrived.codec.filter(|_| !arrived.is_json).map(|codec| (codec, received));
         if arrived.is_json {
-            held.must_take(raw.len().saturating_mul(MAX_JSON_GROWTH))?;
-            let wire = json::to_wire(self.signal, &raw);
+            held.must_take(json::most_wire_bytes(&raw).min(raw.len().saturating_mul(MAX_JSON_GROWTH)))?;
+            let wire = json::to_wire(signal, &raw);
             let mut wire = wire.map_err(|error| Refusal::Malformed(error.to_string()))?;
             wire.shrink_to_fit();
             raw = wire.into();
@@ -177,7 +228,11 @@ impl Port {
             held.settle(raw.len() + headers_bytes)?;
         }
         let malformed = |error: otlp::WireError| Refusal::Malformed(error.to_string());
-        let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.checkers[signal as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_ref().is_none_or(|(of, _)| *of != depth) {
+            *slot = None;
+        }
+        let (_, checker) = slot.get_or_insert_with(|| (depth, Checker::new(signal, self.check, depth)));
         // The most that a request of this length can take is nearly never taken, so it is asked for only where it is little;
         // else the frames are counted first.
         let most = checker.most_bytes(raw.len());
@@ -185,12 +240,18 @@ impl Port {
             held.must_take(checker.needed_bytes(&raw).map_err(malformed)?)?;
         }
         let mut batch = checker.check(raw).map_err(malformed)?;
-        drop(checker);
+        drop(slot);
         if let Some((codec, received)) = received {
             batch.set_compressed(codec, received);
         }
         held.settle(batch.memory_bytes() + headers_bytes)?;
         Ok(batch)
+    }
+}
+
+impl Port {
+    pub(super) fn signal(&self) -> Signal {
+        self.signal
     }
 }
 
@@ -291,8 +352,8 @@ pub(super) fn metadata_bytes(headers: &[(String, String)]) -> usize {
     size_of_val(headers) + texts
 }
 
-/// Request headers as metadata, without those that belong to the transport.
-pub(super) fn metadata(headers: &HeaderMap) -> Arc<[(String, String)]> {
+/// Request headers as metadata, without those that belong to the transport, and without the credential.
+pub(super) fn metadata(headers: &HeaderMap, credential: Option<&HeaderName>) -> Arc<[(String, String)]> {
     const TRANSPORT: [&str; 9] = [
         "accept",
         "accept-encoding",
@@ -306,6 +367,7 @@ pub(super) fn metadata(headers: &HeaderMap) -> Arc<[(String, String)]> {
     ];
     let mut pairs: Vec<(String, String)> = headers
         .iter()
+        .filter(|(name, _)| Some(*name) != credential)
         .filter(|(name, _)| !TRANSPORT.contains(&name.as_str()) && !name.as_str().starts_with("grpc-"))
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();

@@ -55,7 +55,7 @@ pub enum Pace {
 }
 
 /// What to send, how, and for how long.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Load {
     /// Endpoint, protocol, encoding, compression, level, headers, timeout.
     pub target: OtlpConfig,
@@ -72,6 +72,8 @@ pub struct Load {
     /// Write the time of sending into every so many-th request, over the time of its first record, for a
     /// [`sink`](super::sink) to read; zero stamps none. A stamped request is compressed when it is sent.
     pub stamp_every: u64,
+    /// Counts requests as they are answered, for whoever watches.
+    pub answered: Arc<AtomicU64>,
 }
 
 impl Default for Load {
@@ -84,6 +86,7 @@ impl Default for Load {
             duration: Duration::from_secs(10),
             requests: None,
             stamp_every: 0,
+            answered: Arc::default(),
         }
     }
 }
@@ -102,8 +105,9 @@ impl Load {
             let message = "must be a positive number of requests per second".to_owned();
             return Err(LoadError::Settings(SettingsError { key: "rate", message }));
         }
+        let tls = target.client_tls().map_err(LoadError::Settings)?;
         let channels = (0..self.connections.max(1))
-            .map(|_| target.channel())
+            .map(|_| target.channel(tls.as_ref()))
             .collect::<Result<_, _>>()
             .map_err(LoadError::Settings)?;
         Ok((target, channels))
@@ -233,6 +237,7 @@ impl Generator {
             let codec = self.settings.target.compression;
             let reply = self.channels[channel].send(self.corpus.signal(), payload, codec).await;
             self.tally.note(&reply, records, due.elapsed());
+            self.settings.answered.fetch_add(1, Relaxed);
             if matches!(reply.outcome, Outcome::Retry { .. }) {
                 // A far side that refuses at once must not turn this thread into a busy loop.
                 tokio::task::yield_now().await;

@@ -2,25 +2,27 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use otlp::Signal;
-use pipeline::{Inlet, Shards};
-use socket2::{Domain, Protocol, Socket, Type};
+use pipeline::{Inlets, Shards, Tracer};
 use tokio::{net::TcpStream, sync::watch};
 
 use super::{
-    ReceiverCounts, ReceiverSettings, SettingsError,
+    ReceiverCounts, ReceiverMeter, ReceiverSettings, SettingsError,
     connection::{self, Phase, Speaks},
     intake::Desk,
+    open::{Accepting, Open},
     stats::ReceiverStats,
 };
+use crate::{
+    auth::{AuthError, Guard, ServerAuthSettings},
+    sockets::{Buffers, Listener, Sockets},
+    tls::{ReloadCounts, ServerTls, TlsError},
+};
 
-/// Connections that the kernel holds for us before we accept them.
-const BACKLOG: i32 = 1024;
 /// How long to wait after a failed accept: without a free file descriptor the next one fails too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,40 +58,13 @@ impl std::error::Error for BindError {
     }
 }
 
-/// One shard's ways into the pipelines, by signal. A signal without one is answered `UNIMPLEMENTED` / 404.
-#[derive(Clone, Default)]
-pub struct Inlets {
-    by_signal: [Option<Arc<dyn Inlet>>; 4],
-}
-
-impl Inlets {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With this way in for a signal.
-    #[must_use]
-    pub fn with(mut self, signal: Signal, inlet: Arc<dyn Inlet>) -> Self {
-        self.by_signal[signal as usize] = Some(inlet);
-        self
-    }
-}
-
-impl fmt::Debug for Inlets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let signals = Signal::ALL.into_iter().filter(|signal| self.by_signal[*signal as usize].is_some());
-        f.debug_set().entries(signals).finish()
-    }
-}
-
 /// An OTLP receiver whose sockets are bound but not served yet.
 ///
 /// ```no_run
 /// use std::{sync::Arc, time::{Duration, Instant}};
-/// use aldis_connect::otlp::{Inlets, Receiver, ReceiverSettings};
+/// use aldis_connect::otlp::{Receiver, ReceiverSettings};
 /// use otlp::Signal;
-/// use pipeline::{Inlet, Shards};
+/// use pipeline::{Inlet, Inlets, Shards};
 ///
 /// # fn demo(inlet: Arc<dyn Inlet>) -> Result<(), Box<dyn std::error::Error>> {
 /// let shards = Shards::start(2, "aldis")?;
@@ -104,64 +79,100 @@ impl fmt::Debug for Inlets {
 #[derive(Debug)]
 pub struct Receiver {
     settings: ReceiverSettings,
-    listeners: Vec<(TcpListener, SocketAddr, Speaks)>,
+    books: ReceiverMeter,
+    tracer: Option<Tracer>,
+    listeners: Vec<Port>,
+}
+
+/// A socket, the handle that is accepted by, and what is spoken there.
+#[derive(Debug)]
+struct Port {
+    listener: Arc<Listener>,
+    handle: TcpListener,
+    speaks: Speaks,
+    tls: Option<ServerTls>,
 }
 
 /// A receiver at work. Dropped without [`Listening::stop`] it ends at once.
 #[derive(Debug)]
 pub struct Listening {
-    stats: Arc<ReceiverStats>,
+    books: ReceiverMeter,
     open: Arc<Open>,
     phase: watch::Sender<Phase>,
+    tls: Vec<ServerTls>,
+    /// What is spoken over each of them.
+    tls_speaks: Vec<&'static str>,
+    /// Until it stops to listen.
+    sockets: Mutex<Vec<Arc<Listener>>>,
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
 }
 
-/// Waits for the number of connections to become zero.
-#[derive(Debug, Default)]
-struct Open {
-    connections: Mutex<usize>,
-    changed: Condvar,
-}
-
 impl Receiver {
-    /// Binds the sockets. Connections wait in the kernel until [`Receiver::start`].
+    /// Reads the files of certificates and binds the sockets. Connections wait in the kernel until [`Receiver::start`].
     ///
     /// # Errors
     /// A wrong setting, or an address that the system refuses.
     pub fn bind(settings: ReceiverSettings) -> Result<Receiver, BindError> {
-        settings.validate().map_err(BindError::Settings)?;
+        Self::bind_over(settings, &mut Sockets::default())
+    }
+
+    /// As [`Receiver::bind`], on sockets that others listen on as long as those have the addresses that are wanted.
+    ///
+    /// # Errors
+    /// A wrong setting, or an address that the system refuses.
+    pub fn bind_over(settings: ReceiverSettings, sockets: &mut Sockets) -> Result<Receiver, BindError> {
+        settings.validate_values().map_err(BindError::Settings)?;
+        let wrong = |error: TlsError| BindError::Settings(error.into());
         let mut listeners = Vec::new();
+        let mut listen = |endpoint: &str, buffers, speaks: Speaks, tls| {
+            let owner = format!("{} {}", settings.name, speaks.name());
+            let bound = sockets.listen(&owner, endpoint, buffers);
+            let port =
+                bound.and_then(|listener| Ok(Port { handle: listener.handle()?, listener, speaks, tls }));
+            listeners
+                .push(port.map_err(|source| BindError::Socket { endpoint: endpoint.to_owned(), source })?);
+            Ok(())
+        };
         if let Some(grpc) = &settings.grpc {
-            let listener = listen(&grpc.endpoint, grpc.read_buffer_size, grpc.write_buffer_size);
-            listeners.push((listener, &grpc.endpoint, Speaks::Grpc(Arc::new(grpc.clone()))));
+            let tls = grpc.server_tls().map_err(wrong)?;
+            let guard = guard("protocols.grpc.auth", grpc.auth.as_ref())?;
+            let buffers = Buffers { read: grpc.read_buffer_size, write: grpc.write_buffer_size };
+            listen(&grpc.endpoint, buffers, Speaks::Grpc(Arc::new(grpc.clone()), guard.map(Arc::new)), tls)?;
         }
         if let Some(http) = &settings.http {
-            let listener = listen(&http.endpoint, None, None);
-            listeners.push((listener, &http.endpoint, Speaks::Http(Arc::new(http.clone()))));
+            let tls = http.server_tls().map_err(wrong)?;
+            let guard = guard("protocols.http.auth", http.auth.as_ref())?;
+            let speaks = Speaks::Http(Arc::new(http.clone()), guard.map(Arc::new));
+            listen(&http.endpoint, Buffers::default(), speaks, tls)?;
         }
-        let listeners = listeners
-            .into_iter()
-            .map(|(listener, endpoint, speaks)| match listener {
-                Ok((listener, address)) => Ok((listener, address, speaks)),
-                Err(source) => Err(BindError::Socket { endpoint: endpoint.clone(), source }),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Receiver { settings, listeners })
+        Ok(Receiver { settings, books: ReceiverMeter::default(), tracer: None, listeners })
+    }
+
+    /// The same, counting on in these books.
+    #[must_use]
+    pub fn counting_in(self, books: ReceiverMeter) -> Self {
+        Self { books, ..self }
+    }
+
+    /// The same, with spans of the requests that this tracer chooses.
+    #[must_use]
+    pub fn traced_by(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The address of the gRPC listener.
     pub fn grpc_addr(&self) -> Option<SocketAddr> {
-        self.listeners
-            .iter()
-            .find_map(|(_, address, speaks)| matches!(speaks, Speaks::Grpc(_)).then_some(*address))
+        self.address_of(|speaks| matches!(speaks, Speaks::Grpc(..)))
     }
 
     /// The address of the HTTP listener.
     pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.listeners
-            .iter()
-            .find_map(|(_, address, speaks)| matches!(speaks, Speaks::Http(_)).then_some(*address))
+        self.address_of(|speaks| matches!(speaks, Speaks::Http(..)))
+    }
+
+    fn address_of(&self, wanted: impl Fn(&Speaks) -> bool) -> Option<SocketAddr> {
+        self.listeners.iter().find(|port| wanted(&port.speaks)).map(|port| port.listener.address())
     }
 
     /// Begins to serve on these shards. `inlets` has one entry per shard.
@@ -172,7 +183,7 @@ impl Receiver {
         assert_eq!(inlets.len(), shards.count(), "one set of inlets per shard");
         let (grpc, http) = (self.grpc_addr(), self.http_addr());
         let settings = Arc::new(self.settings);
-        let stats = Arc::new(ReceiverStats::default());
+        let stats = self.books.0.clone();
         let open = Arc::new(Open::default());
         let (phase, told) = watch::channel(Phase::Running);
         let desks: Arc<[Arc<Desk>]> = inlets
@@ -180,12 +191,18 @@ impl Receiver {
             .enumerate()
             .map(|(shard, inlets)| {
                 let common = (settings.name.clone(), settings.check, settings.body_timeout);
-                Arc::new(Desk::new(common, (shards, shard), inlets.by_signal, stats.clone()))
+                let desk = Desk::new(common, (shards, shard), inlets, stats.clone());
+                Arc::new(desk.traced_by(self.tracer.clone()))
             })
             .collect();
-        for (i, (listener, _, speaks)) in self.listeners.into_iter().enumerate() {
+        let secured = self.listeners.iter().filter_map(|port| Some((port.tls.clone()?, port.speaks.name())));
+        let (tls, tls_speaks) = secured.unzip();
+        let mut sockets = Vec::new();
+        for (i, port) in self.listeners.into_iter().enumerate() {
+            sockets.push(port.listener);
             let acceptor = Acceptor {
-                speaks,
+                speaks: port.speaks,
+                tls: port.tls,
                 shards: shards.clone(),
                 desks: desks.clone(),
                 stats: stats.clone(),
@@ -193,9 +210,11 @@ impl Receiver {
                 max_connections: settings.max_connections,
                 phase: told.clone(),
             };
-            shards.spawn(i, acceptor.run(listener));
+            let accepting = Accepting::new(&open);
+            shards.spawn(i, acceptor.run(port.handle, accepting));
         }
-        Listening { stats, open, phase, grpc, http }
+        let sockets = Mutex::new(sockets);
+        Listening { books: self.books, open, phase, tls, tls_speaks, sockets, grpc, http }
     }
 }
 
@@ -212,11 +231,54 @@ impl Listening {
 
     /// What was counted so far.
     pub fn counts(&self) -> ReceiverCounts {
-        self.stats.counts()
+        let mut counts = self.books.counts();
+        for ReloadCounts { reloaded, failed, problem } in self.tls.iter().map(ServerTls::counts) {
+            counts.certificates.reloaded += reloaded;
+            counts.certificates.failed += failed;
+            counts.certificates.problem = counts.certificates.problem.or(problem);
+        }
+        counts
+    }
+
+    /// The TLS of its listeners, to read the certificates again or to be told when that fails.
+    pub fn tls(&self) -> &[ServerTls] {
+        &self.tls
+    }
+
+    /// The same with what is spoken over each: `grpc` or `http`.
+    pub fn tls_by_protocol(&self) -> impl Iterator<Item = (&'static str, &ServerTls)> {
+        self.tls_speaks.iter().copied().zip(&self.tls)
+    }
+
+    /// Reads what was counted so far, also after this is gone.
+    pub fn meter(&self) -> ReceiverMeter {
+        self.books.clone()
+    }
+
+    /// What it listens on, for another receiver to take over.
+    pub fn sockets(&self) -> Vec<Arc<Listener>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops listening, and has peers go as soon as they have an answer: over HTTP/2 GOAWAY is sent, over HTTP/1.1 the next
+    /// answer says `connection: close`, so that nobody's request is cut off. What they send meanwhile is taken.
+    pub fn leave(&self) {
+        self.enter(Phase::Leaving);
+        self.close_sockets();
+    }
+
+    /// Waits until `deadline` for all connections, and all who listen, to be gone. It blocks.
+    pub fn wait_for_none(&self, deadline: Instant) {
+        self.open.wait_for_none(deadline);
+    }
+
+    fn close_sockets(&self) {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Stops listening, tells every peer to go (HTTP/2: GOAWAY), waits until `deadline` for the requests in flight, then
-    /// ends the rest. Returns how many connections had to be cut off.
+    /// ends the rest. Returns how many connections had to be cut off. Its ports are free then, unless [`Listening::sockets`] went to
+    /// another receiver.
     ///
     /// It blocks, so it must not be called on a shard.
     pub fn stop(self, deadline: Instant) -> usize {
@@ -224,32 +286,29 @@ impl Listening {
     }
 
     /// As [`Listening::stop`], for those who want to read [`Listening::counts`] afterwards.
+    ///
+    /// Several may wait, each until its own deadline: the first that is over ends the rest, and is told how many they were.
     pub fn drain(&self, deadline: Instant) -> usize {
-        self.phase.send_replace(Phase::Draining);
+        self.enter(Phase::Draining);
+        self.close_sockets();
         let cut = self.open.wait_for_none(deadline);
-        self.phase.send_replace(Phase::Ended);
-        cut
+        if self.enter(Phase::Ended) { cut } else { 0 }
     }
-}
 
-impl Open {
-    fn wait_for_none(&self, deadline: Instant) -> usize {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        while *connections > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            connections =
-                self.changed.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *connections
+    /// Phases only go forward. Says whether this was the step into it.
+    fn enter(&self, next: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let is_later = *phase < next;
+            *phase = next.max(*phase);
+            is_later
+        })
     }
 }
 
 /// Takes connections from one listener and hands them to the idlest shard.
 struct Acceptor {
     speaks: Speaks,
+    tls: Option<ServerTls>,
     shards: Shards,
     desks: Arc<[Arc<Desk>]>,
     stats: Arc<ReceiverStats>,
@@ -259,7 +318,8 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn run(mut self, listener: TcpListener) {
+    /// The listener is closed before `_accepting` says so: locals go before arguments.
+    async fn run(mut self, listener: TcpListener, _accepting: Accepting) {
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         loop {
             let accepted = tokio::select! {
@@ -281,7 +341,8 @@ impl Acceptor {
             return;
         };
         let shard = self.shards.idlest();
-        let (desk, speaks, phase) = (self.desks[shard].clone(), self.speaks.clone(), self.phase.clone());
+        let (desk, phase) = (self.desks[shard].clone(), self.phase.clone());
+        let speaks = (self.speaks.clone(), self.tls.clone());
         self.shards.spawn(shard, async move {
             let _connected = connected;
             if let Ok(stream) = TcpStream::from_std(stream) {
@@ -299,48 +360,32 @@ struct Connected {
 
 impl Connected {
     fn new(acceptor: &Acceptor) -> Option<Self> {
-        let mut connections = acceptor.open.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if *connections >= acceptor.max_connections {
+        let mut now = acceptor.open.lock();
+        if now.connections >= acceptor.max_connections {
             return None;
         }
-        *connections += 1;
-        acceptor.stats.connections_open.store(*connections as u64, Relaxed);
+        now.connections += 1;
+        acceptor.stats.connections_open.fetch_add(1, Relaxed);
         Some(Self { open: acceptor.open.clone(), stats: acceptor.stats.clone() })
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let mut connections = self.open.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        *connections -= 1;
-        self.stats.connections_open.store(*connections as u64, Relaxed);
-        self.open.changed.notify_all();
+        let mut now = self.open.lock();
+        now.connections -= 1;
+        self.stats.connections_open.fetch_sub(1, Relaxed);
+        self.open.tell();
     }
 }
 
-pub(crate) fn listen(
-    endpoint: &str,
-    read_buffer: Option<usize>,
-    write_buffer: Option<usize>,
-) -> io::Result<(TcpListener, SocketAddr)> {
-    let address = endpoint.to_socket_addrs()?.next().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address; write host:port")
-    })?;
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    // Accepted sockets inherit these.
-    if let Some(bytes) = read_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = write_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    let listener = TcpListener::from(socket);
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// What stands before a listener, if anything does.
+pub(crate) fn guard(
+    key: &'static str,
+    auth: Option<&ServerAuthSettings>,
+) -> Result<Option<Guard>, BindError> {
+    let wrong = |error: AuthError| BindError::Settings(SettingsError { key, message: error.0 });
+    auth.map(Guard::new).transpose().map_err(wrong)
 }
 
 #[cfg(test)]

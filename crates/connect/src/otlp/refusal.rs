@@ -11,22 +11,26 @@ pub enum Code {
     Cancelled = 1,
     InvalidArgument = 3,
     DeadlineExceeded = 4,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
+    Unauthenticated = 16,
 }
 
 impl Code {
     /// Every code that a receiver may answer.
-    pub const ALL: [Code; 7] = [
+    pub const ALL: [Code; 9] = [
         Code::Cancelled,
         Code::InvalidArgument,
         Code::DeadlineExceeded,
+        Code::PermissionDenied,
         Code::ResourceExhausted,
         Code::Unimplemented,
         Code::Internal,
         Code::Unavailable,
+        Code::Unauthenticated,
     ];
 
     /// The name used as a metric attribute: `INVALID_ARGUMENT`, …
@@ -35,10 +39,12 @@ impl Code {
             Code::Cancelled => "CANCELLED",
             Code::InvalidArgument => "INVALID_ARGUMENT",
             Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Code::PermissionDenied => "PERMISSION_DENIED",
             Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Code::Unimplemented => "UNIMPLEMENTED",
             Code::Internal => "INTERNAL",
             Code::Unavailable => "UNAVAILABLE",
+            Code::Unauthenticated => "UNAUTHENTICATED",
         }
     }
 }
@@ -90,6 +96,10 @@ pub enum Refusal {
     WrongContentType(String),
     /// A compression that is not spoken here.
     WrongEncoding(String),
+    /// The listener wants credentials, and none or wrong ones came. The answer does not say which.
+    Unauthenticated,
+    /// A web page of another origin than those that the configuration allows.
+    Forbidden,
     /// More than one message where the method takes one.
     ManyMessages,
 }
@@ -104,6 +114,8 @@ impl Refusal {
                 Code::ResourceExhausted
             }
             Refusal::Unavailable { .. } => Code::Unavailable,
+            Refusal::Unauthenticated => Code::Unauthenticated,
+            Refusal::Forbidden => Code::PermissionDenied,
             Refusal::DeadlineExceeded | Refusal::SlowBody => Code::DeadlineExceeded,
             Refusal::Cancelled => Code::Cancelled,
             Refusal::NoSuchPath(_)
@@ -126,6 +138,8 @@ impl Refusal {
             Refusal::Permanent(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
             Refusal::NoSuchPath(_) => StatusCode::NOT_FOUND,
             Refusal::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::WrongContentType(_) | Refusal::WrongEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -182,6 +196,10 @@ impl fmt::Display for Refusal {
             Refusal::WrongContentType(why) => f.write_str(why),
             Refusal::WrongEncoding(name) => {
                 write!(f, "compression {name:?} is not understood; use gzip, zstd or none")
+            }
+            Refusal::Unauthenticated => f.write_str("the right credentials are needed here"),
+            Refusal::Forbidden => {
+                f.write_str("web pages of this origin may not send here; list it in `cors.allowed_origins`")
             }
             Refusal::ManyMessages => f.write_str("Export takes exactly one message"),
         }

@@ -18,10 +18,10 @@ use crate::limits::{MAX_REASON_BYTES, MAX_RETRY_AFTER};
 
 /// An answer, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// For counting: a gRPC code's name, an HTTP status, or `io`.
     pub(super) code: Cow<'static, str>,
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 /// The names of gRPC's status codes, by number.
@@ -136,7 +136,7 @@ fn from_http(status: StatusCode) -> usize {
 }
 
 /// `Retry-After`: seconds or a date (RFC 9110, section 10.2.3).
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let after = match text.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),

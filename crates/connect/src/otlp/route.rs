@@ -13,7 +13,7 @@ pub(super) const fn grpc_path(signal: Signal) -> &'static str {
 }
 
 /// The HTTP path of a signal where the configuration names none.
-pub(super) const fn http_path(signal: Signal) -> &'static str {
+pub const fn http_path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/v1/traces",
         Signal::Logs => "/v1/logs",

@@ -5,7 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use otlp::{Check, Signal};
 
 use super::route;
-use crate::limits;
+use crate::{
+    auth::{AuthError, ServerAuthSettings},
+    cors::CorsSettings,
+    limits,
+    tls::{Alpn, ServerTls, TlsError, TlsServerSettings},
+};
 
 /// A wrong setting: what it is called and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,14 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+impl From<TlsError> for SettingsError {
+    fn from(error: TlsError) -> Self {
+        let TlsError { key, message, help } = error;
+        let separator = if help.is_empty() { "" } else { "; " };
+        Self { key: "tls", message: format!("{key}: {message}{separator}{help}") }
+    }
+}
 
 /// A receiver's settings. By default gRPC on 127.0.0.1:4317 and HTTP on 127.0.0.1:4318.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +69,12 @@ pub struct GrpcSettings {
     pub write_buffer_size: Option<usize>,
     /// `keepalive.server_parameters`.
     pub keepalive: Keepalive,
-    /// `include_metadata`: whether request headers travel with the batch.
+    /// `include_metadata`: whether request headers travel with the batch, but for the one that `auth` reads.
     pub include_metadata: bool,
+    /// `auth`: who may send; everybody, where there is none.
+    pub auth: Option<ServerAuthSettings>,
+    /// `tls`; `None` for plain text.
+    pub tls: Option<TlsServerSettings>,
     /// Flow-control windows and frame size.
     pub windows: WindowSettings,
 }
@@ -77,8 +94,14 @@ pub struct HttpSettings {
     pub profiles_url_path: String,
     /// `max_request_body_size`: the largest body in bytes, before and after decompression.
     pub max_request_body_size: usize,
-    /// `include_metadata`: whether request headers travel with the batch.
+    /// `include_metadata`: whether request headers travel with the batch, but for the one that `auth` reads.
     pub include_metadata: bool,
+    /// `auth`: who may send; everybody, where there is none.
+    pub auth: Option<ServerAuthSettings>,
+    /// `cors`: web pages of which origins may send; none, where there is none.
+    pub cors: Option<CorsSettings>,
+    /// `tls`; `None` for plain text.
+    pub tls: Option<TlsServerSettings>,
     /// `read_header_timeout`: how long the headers of an HTTP/1.1 request may take, counted from the answer before it or from the
     /// beginning of the connection; zero for ever.
     pub read_header_timeout: Duration,
@@ -137,6 +160,8 @@ impl Default for GrpcSettings {
             write_buffer_size: None,
             keepalive: Keepalive::default(),
             include_metadata: false,
+            auth: None,
+            tls: None,
             windows: WindowSettings::default(),
         }
     }
@@ -152,6 +177,9 @@ impl Default for HttpSettings {
             profiles_url_path: route::http_path(Signal::Profiles).to_owned(),
             max_request_body_size: 20 << 20,
             include_metadata: false,
+            auth: None,
+            cors: None,
+            tls: None,
             read_header_timeout: limits::HEADER_TIMEOUT,
             idle_timeout: Some(Duration::from_secs(60)),
             windows: WindowSettings::default(),
@@ -183,11 +211,23 @@ impl Default for WindowSettings {
 }
 
 impl ReceiverSettings {
-    /// Whether a receiver could be made of them, sockets aside.
+    /// Whether a receiver could be made of them, sockets aside. Files of certificates are read.
     ///
     /// # Errors
     /// The first setting that is wrong.
     pub fn validate(&self) -> Result<(), SettingsError> {
+        self.validate_values()?;
+        if let Some(grpc) = &self.grpc {
+            grpc.server_tls()?;
+        }
+        if let Some(http) = &self.http {
+            http.server_tls()?;
+        }
+        Ok(())
+    }
+
+    /// As [`ReceiverSettings::validate`], without the files.
+    pub(super) fn validate_values(&self) -> Result<(), SettingsError> {
         let wrong = |key, message: &str| Err(SettingsError { key, message: message.to_owned() });
         if self.grpc.is_none() && self.http.is_none() {
             return wrong("protocols", "neither grpc nor http is there; name at least one");
@@ -207,6 +247,8 @@ impl ReceiverSettings {
             if grpc.keepalive.time.is_zero() || grpc.keepalive.timeout.is_zero() {
                 return wrong("protocols.grpc.keepalive", "time and timeout must be longer than nothing");
             }
+            let wrong = |error: AuthError| SettingsError { key: "protocols.grpc.auth", message: error.0 };
+            grpc.auth.as_ref().map_or(Ok(()), ServerAuthSettings::validate).map_err(wrong)?;
             grpc.windows.validate()?;
         }
         if let Some(http) = &self.http {
@@ -222,13 +264,28 @@ impl ReceiverSettings {
                     return wrong("protocols.http.*_url_path", "must begin with a slash");
                 }
             }
+            let wrong = |error: AuthError| SettingsError { key: "protocols.http.auth", message: error.0 };
+            http.auth.as_ref().map_or(Ok(()), ServerAuthSettings::validate).map_err(wrong)?;
+            if let Some(Err((_, message))) = http.cors.as_ref().map(CorsSettings::validate) {
+                return Err(SettingsError { key: "protocols.http.cors", message });
+            }
             http.windows.validate()?;
         }
         Ok(())
     }
 }
 
+impl GrpcSettings {
+    pub(super) fn server_tls(&self) -> Result<Option<ServerTls>, TlsError> {
+        self.tls.as_ref().map(|tls| ServerTls::new(tls, Alpn::Http2)).transpose()
+    }
+}
+
 impl HttpSettings {
+    pub(super) fn server_tls(&self) -> Result<Option<ServerTls>, TlsError> {
+        self.tls.as_ref().map(|tls| ServerTls::new(tls, Alpn::Http)).transpose()
+    }
+
     /// The path of a signal.
     pub fn path(&self, signal: Signal) -> &str {
         match signal {

@@ -129,10 +129,9 @@ impl Sink {
             latency: Histogram::default(),
             longest_ns: AtomicU64::new(0),
         });
-        let inlets = Signal::ALL
-            .into_iter()
-            .fold(Inlets::new(), |inlets, signal| inlets.with(signal, counter.clone() as Arc<dyn Inlet>));
-        let listening = receiver.start(shards, vec![inlets; shards.count()]);
+        let with = |inlets: Inlets, signal| inlets.with(signal, counter.clone() as Arc<dyn Inlet>);
+        let inlets = (0..shards.count()).map(|_| Signal::ALL.into_iter().fold(Inlets::new(), with)).collect();
+        let listening = receiver.start(shards, inlets);
         Ok(Sink { listening, counter })
     }
 

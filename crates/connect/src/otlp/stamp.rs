@@ -122,9 +122,9 @@ mod tests {
             };
             let age = seen_of(of(now), now + 1_000_000);
             assert!(age.len() == 1 && (1_000_000..1_000_000 + 4096).contains(&age[0]), "{signal}: {age:?}");
-            assert_eq!(seen_of(of(now) ^ 1, now + 1_000_000), [], "not a stamp");
-            assert_eq!(seen_of(of(now), now + MAX_AGE_NS + 4096), [], "too old");
-            assert_eq!(seen_of(of(now), now - 4096), [], "of the future");
+            assert_eq!(seen_of(of(now) ^ 1, now + 1_000_000), [0_u64; 0], "not a stamp");
+            assert_eq!(seen_of(of(now), now + MAX_AGE_NS + 4096), [0_u64; 0], "too old");
+            assert_eq!(seen_of(of(now), now - 4096), [0_u64; 0], "of the future");
         }
         assert_eq!(place(Signal::Traces, &[]), None);
         assert_eq!(place(Signal::Traces, &request(&[0x0a, 0x12, 0x12], 0x41)), None, "another field");

@@ -2,6 +2,8 @@
 //!
 //! Rules: <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>.
 
+mod layout;
+
 use otlp::view::{BucketsView, PointView};
 
 use super::{rejection::Rejection, value::add_sums};

@@ -109,12 +109,19 @@ impl PrometheusExporter {
 
     /// Takes the points of a batch of metrics that arrived at `now_ns` (Unix nanoseconds). Other batches have none.
     pub fn observe(&self, batch: &Batch, now_ns: u64) -> Observed {
-        let room = self.inner.budget.as_ref();
-        let room = room.map_or(usize::MAX, |budget| budget.limit().saturating_sub(budget.used()));
+        let room = self.inner.budget.as_ref().map_or(usize::MAX, Budget::free);
         let mut books = self.books();
         let observed = books.table.observe(batch, now_ns, room);
         books.settle();
         observed
+    }
+
+    /// Exposes what is scraped here as `target_info` with these labels, for those who expose themselves.
+    pub fn describe_self(&self, attributes: &[(String, String)], now_ns: u64) {
+        let mut books = self.books();
+        let strategy = books.table.config.translation_strategy;
+        books.table.targets.insert_own(attributes, strategy, now_ns);
+        books.settle();
     }
 
     /// Everything that is exposed at `now_ns`, in a format.

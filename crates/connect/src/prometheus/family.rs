@@ -8,6 +8,7 @@ use std::{
 use otlp::{index::MetricKind, view::MetricView};
 
 use super::{
+    identity::{Identity, Known},
     labels::Labels,
     naming::{Suffix, TranslationStrategy, metric_name},
     rejection::Rejection,
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Counter,
     Gauge,
@@ -26,7 +27,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// What a metric becomes; `None` where it has no data.
-    fn of(metric: &MetricView<'_>) -> Option<Self> {
+    pub(super) fn of(metric: &MetricView<'_>) -> Option<Self> {
         Some(match metric.kind() {
             MetricKind::None => return None,
             MetricKind::Gauge if metric.metadata().text("prometheus.type") == Some("unknown") => {
@@ -37,6 +38,15 @@ impl Kind {
             MetricKind::Histogram | MetricKind::ExponentialHistogram => Kind::Histogram,
             MetricKind::Summary => Kind::Summary,
         })
+    }
+
+    /// What of it shows in names.
+    pub(super) fn suffix(self) -> Suffix {
+        match self {
+            Kind::Counter => Suffix::Total,
+            Kind::Gauge => Suffix::Ratio,
+            Kind::Histogram | Kind::Summary | Kind::Unknown => Suffix::None,
+        }
     }
 
     /// The label that its samples have besides those of the series.
@@ -82,8 +92,6 @@ impl Family {
 
 /// A family's entries in all tables, strings aside, by a generous estimate.
 const FAMILY_BYTES: usize = 512;
-/// An entry in a hash table: key, value, control byte and the free ones.
-const ENTRY_BYTES: usize = 48;
 
 /// All metrics, by number, name and identity.
 #[derive(Debug, Default)]
@@ -91,8 +99,8 @@ pub(super) struct Families {
     all: Vec<Option<Family>>,
     free: Vec<u32>,
     by_name: BTreeMap<Arc<str>, u32>,
-    /// By the hash of everything that decides on name and type.
-    by_identity: HashMap<u128, u32, super::identity::PlainState>,
+    /// By everything that decides on name and type.
+    by_identity: Known<u32>,
     /// Names of samples, and whose they are.
     claims: HashMap<Box<str>, u32>,
     bytes: usize,
@@ -114,30 +122,27 @@ impl Families {
 
     /// Bytes that they take up.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.by_identity.memory_bytes()
     }
 
-    /// The metric of this identity, if it is known.
-    pub(super) fn known(&self, identity: u128) -> Option<u32> {
-        self.by_identity.get(&identity).copied()
+    /// The metric of this identity, if it is known: the identity's own number, and the metric's.
+    pub(super) fn known(&self, key: u128, identity: Identity<'_>) -> Option<(u64, u32)> {
+        self.by_identity.find(key, identity)
     }
 
-    /// The metric that this becomes; a new one if its name is free and `has_room` says so.
+    /// The metric that this becomes; a new one if its name is free and it fits into `free_bytes`, where `takes_more` lets
+    /// metrics be added at all. With the number of the identity, where there was room to keep it.
     pub(super) fn find(
         &mut self,
         metric: &MetricView<'_>,
-        identity: u128,
+        (key, identity): (u128, Identity<'_>),
         (strategy, namespace): (TranslationStrategy, &str),
-        has_room: impl Fn(usize) -> bool,
-    ) -> Result<u32, Rejection> {
+        (free_bytes, takes_more): (usize, bool),
+    ) -> Result<(Option<u64>, u32), Rejection> {
         let kind = Kind::of(metric).ok_or(Rejection::Malformed)?;
-        let suffix = match kind {
-            Kind::Counter => Suffix::Total,
-            Kind::Gauge => Suffix::Ratio,
-            Kind::Histogram | Kind::Summary | Kind::Unknown => Suffix::None,
-        };
-        let name = metric_name(strategy, namespace, metric.name(), metric.unit(), suffix);
+        let name = metric_name(strategy, namespace, metric.name(), metric.unit(), kind.suffix());
         let name = name.ok_or(Rejection::Name)?;
+        let entry = Known::<u32>::bytes_of(identity);
         let number = match self.by_name.get(name.as_str()) {
             Some(number) => {
                 let number = *number;
@@ -146,18 +151,17 @@ impl Families {
                     return Err(Rejection::TypeConflict);
                 }
                 // Of several help texts the first stays.
-                if family.help.is_empty() {
+                let more = metric.description().len();
+                if family.help.is_empty() && entry + more <= free_bytes {
                     family.help = metric.description().into();
-                    let more = family.help.len();
                     self.bytes += more;
                 }
                 number
             }
-            None => self.add(metric, kind, &name, has_room)?,
+            None => self.add(metric, kind, &name, |bytes| takes_more && entry + bytes <= free_bytes)?,
         };
-        self.by_identity.insert(identity, number);
-        self.bytes += ENTRY_BYTES;
-        Ok(number)
+        let has_room = entry <= free_bytes;
+        Ok((has_room.then(|| self.by_identity.insert(key, identity, number)), number))
     }
 
     fn add(
@@ -224,11 +228,10 @@ impl Families {
             }
         }
         if gone {
-            let (all, before) = (&self.all, self.by_identity.len());
-            let lives = |number: &u32| all.get(*number as usize).is_some_and(Option::is_some);
-            self.by_identity.retain(|_, number| lives(number));
-            self.claims.retain(|_, number| lives(number));
-            self.bytes -= (before - self.by_identity.len()) * ENTRY_BYTES;
+            let all = &self.all;
+            let lives = |number: u32| all.get(number as usize).is_some_and(Option::is_some);
+            self.by_identity.retain(|_, _, number| lives(number));
+            self.claims.retain(|_, number| lives(*number));
         }
     }
 }

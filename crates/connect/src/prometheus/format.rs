@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::naming::{is_legacy_label, is_legacy_metric};
-use crate::limits::MAX_ACCEPT_BYTES;
+use crate::{limits::MAX_ACCEPT_BYTES, page::quality};
 
 /// How an exposition is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,28 +128,6 @@ impl Wish {
     }
 }
 
-/// A weight in thousandths (RFC 9110, section 12.4.2).
-fn quality(text: &str) -> Option<u32> {
-    let value: f64 = text.parse().ok()?;
-    (0.0..=1.0).contains(&value).then_some((value * 1000.0).round() as u32)
-}
-
-/// Whether `Accept-Syntax` allows gzip.
-pub(super) fn accepts_gzip(header: &str) -> bool {
-    let mut any = false;
-    for part in header.split(',') {
-        let (coding, rest) = part.split_once(';').unwrap_or((part, ""));
-        let weight = rest.trim().strip_prefix("q=").map_or(Some(1000), |text| quality(text.trim()));
-        let is_wanted = weight.is_some_and(|weight| weight > 0);
-        match coding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => return is_wanted,
-            "*" => any = is_wanted,
-            _ => {}
-        }
-    }
-    any
-}
-
 impl Escaping {
     /// Its name in media types.
     pub const fn name(self) -> &'static str {
@@ -253,21 +231,6 @@ mod tests {
             assert_eq!(Format::negotiate(accept, open_metrics), expected, "{accept}");
         }
         assert_eq!(Format::negotiate(&PROTO.repeat(100), true), Format::default());
-    }
-
-    #[test]
-    fn gzip_is_used_where_it_is_wanted() {
-        for (header, wanted) in [
-            ("", false),
-            ("identity", false),
-            ("gzip", true),
-            ("deflate, GZIP;q=0.5", true),
-            ("gzip;q=0, *", false),
-            ("*", true),
-            ("*;q=0", false),
-        ] {
-            assert_eq!(accepts_gzip(header), wanted, "{header}");
-        }
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use otlp::{
     Batch,
-    view::{ResourceView, ScopeView},
+    view::{ResourceView, ScopeView, ValueView},
     wire::{self, Payload},
 };
 
 use super::{
-    PrometheusConfig,
-    identity::Keys,
+    TranslationStrategy,
+    identity::{put_set, put_text},
     labels::{Labels, LabelsBuilder},
+    rules::Rules,
 };
 
 /// Attributes that `job` and `instance` say.
@@ -22,10 +23,7 @@ const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instan
 pub(super) struct Origin<'a> {
     /// The scope's number in its batch.
     pub(super) scope: u32,
-    /// What identifies both.
-    pub(super) key: u128,
     resource: u32,
-    resource_key: u128,
     resource_view: ResourceView<'a>,
     scope_view: ScopeView<'a>,
     schema_url: &'a str,
@@ -35,13 +33,13 @@ pub(super) struct Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// Reads scope number `scope`. What `before` knows of the same resource is not read again.
-    pub(super) fn read(batch: &'a Batch, scope: u32, keys: &Keys, before: Option<&Origin<'a>>) -> Self {
+    pub(super) fn read(batch: &'a Batch, scope: u32, before: Option<&Origin<'a>>) -> Self {
         let entry = &batch.index().scopes[scope as usize];
         let resource_view = batch.resource(entry.resource as usize);
         let scope_view = batch.scope(scope as usize);
         let schema_url = schema_url(&batch.raw()[entry.body.range()]);
-        let (resource_key, job, instance) = match before.filter(|before| before.resource == entry.resource) {
-            Some(before) => (before.resource_key, before.job.clone(), before.instance),
+        let (job, instance) = match before.filter(|before| before.resource == entry.resource) {
+            Some(before) => (before.job.clone(), before.instance),
             None => {
                 let attributes = resource_view.attributes();
                 let text = |key| attributes.text(key).unwrap_or_default();
@@ -50,30 +48,35 @@ impl<'a> Origin<'a> {
                     "" => name.to_owned(),
                     namespace => format!("{namespace}/{name}"),
                 };
-                (keys.set(attributes), job, text(SERVICE[2]))
+                (job, text(SERVICE[2]))
             }
         };
-        let (name, version) = (scope_view.name().as_bytes(), scope_view.version().as_bytes());
-        let said = keys.row(&[name, version, schema_url.as_bytes()]);
-        let key = keys.join([resource_key, said, keys.set(scope_view.attributes())]);
-        Origin {
-            scope,
-            key,
-            resource: entry.resource,
-            resource_key,
-            resource_view,
-            scope_view,
-            schema_url,
-            job,
-            instance,
-        }
+        Origin { scope, resource: entry.resource, resource_view, scope_view, schema_url, job, instance }
+    }
+
+    /// Whether both have one resource.
+    pub(super) fn has_resource_of(&self, other: &Origin<'_>) -> bool {
+        self.resource == other.resource
+    }
+
+    /// Writes what identifies its resource.
+    pub(super) fn put_resource(&self, set: &mut Vec<u8>) {
+        put_set(self.resource_view.attributes(), set);
+    }
+
+    /// Writes what identifies its scope: what is said by name, and its attributes.
+    pub(super) fn put_scope(&self, exact: &mut Vec<u8>, set: &mut Vec<u8>) {
+        [self.scope_view.name(), self.scope_view.version(), self.schema_url]
+            .iter()
+            .for_each(|text| put_text(text, exact));
+        put_set(self.scope_view.attributes(), set);
     }
 
     /// Adds the labels that it gives to a series.
-    pub(super) fn label(&'a self, config: &'a PrometheusConfig, labels: &mut LabelsBuilder<'a>) {
+    pub(super) fn label(&'a self, rules: Rules<'a>, labels: &mut LabelsBuilder<'a>) {
         labels.fixed("job", self.job.as_str());
         labels.fixed("instance", self.instance);
-        if !config.without_scope_info {
+        if !rules.without_scope_info {
             labels.fixed("otel_scope_name", self.scope_view.name());
             labels.fixed("otel_scope_version", self.scope_view.version());
             labels.fixed("otel_scope_schema_url", self.schema_url);
@@ -81,9 +84,9 @@ impl<'a> Origin<'a> {
                 labels.scope_attribute(key, value);
             }
         }
-        config.const_labels.iter().for_each(|(name, value)| labels.fixed(name, value));
-        if config.resource_labels {
-            let except: &[&str] = if config.exclude_service_attributes { &SERVICE } else { &[] };
+        rules.const_labels.iter().for_each(|(name, value)| labels.fixed(name, value));
+        if rules.resource_labels {
+            let except: &[&str] = if rules.exclude_service_attributes { &SERVICE } else { &[] };
             labels.attributes(self.resource_view.attributes(), except);
         }
     }
@@ -96,8 +99,18 @@ impl<'a> Origin<'a> {
         TARGET_BYTES + text + 2 * (self.job.len() + self.instance.len())
     }
 
+    /// The labels of its `target_info`.
+    pub(super) fn info_labels(&self, rules: Rules<'_>) -> Labels {
+        let mut labels = LabelsBuilder::new(rules.strategy, "");
+        labels.fixed("job", self.job.as_str());
+        labels.fixed("instance", self.instance);
+        rules.const_labels.iter().for_each(|(name, value)| labels.fixed(name, value));
+        labels.attributes(self.resource_view.attributes(), &SERVICE);
+        labels.build()
+    }
+
     /// Whether its resource says more than `job` and `instance`.
-    fn has_info(&self) -> bool {
+    pub(super) fn has_info(&self) -> bool {
         self.resource_view.attributes().any(|(key, _)| !SERVICE.contains(&key))
     }
 }
@@ -117,7 +130,8 @@ const TARGET_BYTES: usize = size_of::<Target>() + 64;
 #[derive(Debug)]
 struct Target {
     labels: Labels,
-    resource_key: u128,
+    /// The number of the resource, where it has one.
+    resource: Option<u64>,
     seen_ns: u64,
 }
 
@@ -130,13 +144,13 @@ pub(super) struct Targets {
 
 impl Targets {
     /// Notes that points of it arrived. `false`: it is not exposed and should be.
-    pub(super) fn touch(&mut self, origin: &Origin<'_>, now_ns: u64) -> bool {
+    pub(super) fn touch(&mut self, origin: &Origin<'_>, resource: Option<u64>, now_ns: u64) -> bool {
         if !origin.has_info() {
             return true;
         }
         let name = (origin.job.as_str().into(), origin.instance.into());
         match self.by_name.get_mut(&name) {
-            Some(target) if target.resource_key == origin.resource_key => {
+            Some(target) if resource.is_some() && target.resource == resource => {
                 target.seen_ns = now_ns;
                 true
             }
@@ -145,16 +159,33 @@ impl Targets {
     }
 
     /// Exposes it, in the place of one of the same name.
-    pub(super) fn insert(&mut self, origin: &Origin<'_>, config: &PrometheusConfig, now_ns: u64) {
-        let mut labels = LabelsBuilder::new(config.translation_strategy, "");
-        labels.fixed("job", origin.job.as_str());
-        labels.fixed("instance", origin.instance);
-        config.const_labels.iter().for_each(|(name, value)| labels.fixed(name, value));
-        labels.attributes(origin.resource_view.attributes(), &SERVICE);
-        let target = Target { labels: labels.build(), resource_key: origin.resource_key, seen_ns: now_ns };
+    pub(super) fn insert(
+        &mut self,
+        origin: &Origin<'_>,
+        resource: Option<u64>,
+        rules: Rules<'_>,
+        now_ns: u64,
+    ) {
+        let target = Target { labels: origin.info_labels(rules), resource, seen_ns: now_ns };
         self.bytes += target.memory_bytes();
         let name = (origin.job.as_str().into(), origin.instance.into());
         if let Some(old) = self.by_name.insert(name, target) {
+            self.bytes -= old.memory_bytes();
+        }
+    }
+
+    /// Exposes attributes of whoever is scraped itself, which has neither `job` nor `instance` until a scraper gives them.
+    pub(super) fn insert_own(
+        &mut self,
+        attributes: &[(String, String)],
+        strategy: TranslationStrategy,
+        now_ns: u64,
+    ) {
+        let mut labels = LabelsBuilder::new(strategy, "");
+        attributes.iter().for_each(|(key, value)| labels.attribute(key, ValueView::String(value)));
+        let target = Target { labels: labels.build(), resource: None, seen_ns: now_ns };
+        self.bytes += target.memory_bytes();
+        if let Some(old) = self.by_name.insert(Default::default(), target) {
             self.bytes -= old.memory_bytes();
         }
     }
@@ -170,6 +201,11 @@ impl Targets {
             lives
         });
         before - self.by_name.len()
+    }
+
+    /// The numbers of their resources.
+    pub(super) fn resources(&self) -> impl Iterator<Item = u64> {
+        self.by_name.values().filter_map(|target| target.resource)
     }
 
     /// Their labels.

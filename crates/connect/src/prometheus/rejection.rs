@@ -14,6 +14,11 @@ pub enum Rejection {
     Malformed,
     /// More buckets than [`crate::limits::MAX_BUCKETS`], or a scale that cannot be made Prometheus'.
     Resolution,
+    /// It does not say when it was observed. Only where points are written, not scraped.
+    Time,
+    /// Where points are scraped, a metric of another name has the series already; where they are written, another value of the
+    /// series has this time.
+    Duplicate,
     /// A delta for a time that has been added already.
     OutOfOrder,
     /// There are as many series, or bytes of them, as there may be, and the point is cumulative: it cannot be added to the
@@ -23,12 +28,14 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Rejection; 7] = [
+    pub const ALL: [Rejection; 9] = [
         Self::Name,
         Self::TypeConflict,
         Self::Temporality,
         Self::Malformed,
         Self::Resolution,
+        Self::Time,
+        Self::Duplicate,
         Self::OutOfOrder,
         Self::Cardinality,
     ];
@@ -41,6 +48,8 @@ impl Rejection {
             Self::Temporality => "temporality",
             Self::Malformed => "malformed",
             Self::Resolution => "resolution",
+            Self::Time => "time",
+            Self::Duplicate => "duplicate",
             Self::OutOfOrder => "out_of_order",
             Self::Cardinality => "cardinality",
         }

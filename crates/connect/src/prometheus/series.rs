@@ -20,12 +20,14 @@ pub(super) struct Series {
     accumulated: bool,
     /// Whether it is fed by several streams, whose times say nothing about each other.
     pub(super) shared: bool,
+    /// Stands for the name of the metric that began it.
+    pub(super) owner: u64,
     label_bytes: u32,
 }
 
 impl Series {
-    /// A series without a value whose labels take up that much.
-    pub(super) fn new(label_bytes: usize) -> Self {
+    /// A series without a value whose labels take up that much, begun by a metric.
+    pub(super) fn new(label_bytes: usize, owner: u64) -> Self {
         Series {
             value: None,
             exemplars: Exemplars::default(),
@@ -34,6 +36,7 @@ impl Series {
             seen_ns: 0,
             accumulated: false,
             shared: false,
+            owner,
             label_bytes: u32::try_from(label_bytes).unwrap_or(u32::MAX),
         }
     }

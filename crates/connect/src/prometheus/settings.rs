@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::naming::TranslationStrategy;
+use super::{naming::TranslationStrategy, rules::Rules};
 use crate::limits;
 
 /// Settings of a [`super::PrometheusExporter`].
@@ -57,6 +57,18 @@ impl Default for PrometheusConfig {
 }
 
 impl PrometheusConfig {
+    /// What decides on names and labels.
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules {
+            strategy: self.translation_strategy,
+            namespace: &self.namespace,
+            const_labels: &self.const_labels,
+            resource_labels: self.resource_labels,
+            exclude_service_attributes: self.exclude_service_attributes,
+            without_scope_info: self.without_scope_info,
+        }
+    }
+
     /// With this prefix of every metric's name.
     #[must_use]
     pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {

@@ -3,10 +3,7 @@
 //! It opens nothing and asks nobody for the time. A point costs the hash of its attributes, one look-up, and the reading
 //! of its value; labels are put together when a series is new.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashSet};
 
 use otlp::{
     Batch, Signal,
@@ -18,9 +15,10 @@ use super::{
     PrometheusConfig,
     family::{Families, Family, Kind},
     format::Escaping,
-    identity::{Keys, PlainState},
+    identity::{Identity, Keys, Known, put_set, put_text},
     labels::LabelsBuilder,
     origin::{Origin, Targets},
+    places::{Place, Places, first_number},
     rejection::Rejection,
     series::Series,
     value::Value,
@@ -33,8 +31,6 @@ const CUMULATIVE: i32 = 2;
 const NO_RECORDED_VALUE: u32 = 1;
 /// A series' entries in tables and maps, labels and values aside, by a generous estimate.
 const SERIES_BYTES: usize = size_of::<Series>() + 128;
-/// A stream's entry in its table, free ones included.
-const STREAM_BYTES: usize = 64;
 /// What is left for overflow series when all others are full: one part in this many.
 const OVERFLOW_PART: usize = 16;
 
@@ -88,9 +84,12 @@ pub(super) struct SeriesTable {
     pub(super) families: Families,
     series: Vec<Option<Series>>,
     free: Vec<u32>,
-    /// By the hash of everything that identifies a stream.
-    streams: HashMap<u128, u32, PlainState>,
+    places: Places,
+    /// Numbers of series, by everything that identifies a stream: the numbers of its origin and of its metric, its attributes.
+    streams: Known<u32>,
     pub(super) targets: Targets,
+    /// Where identities are written before they are looked for.
+    scratch: [Vec<u8>; 2],
     /// Series that are there.
     live: usize,
     /// Bytes of series, labels and values; families and targets count their own.
@@ -104,11 +103,14 @@ pub(super) struct SeriesTable {
 /// What is the same for all points of a metric.
 #[derive(Clone, Copy)]
 struct Stream<'a> {
-    origin: &'a Origin<'a>,
+    place: &'a Place<'a>,
     family: u32,
     kind: Kind,
-    key: u128,
+    /// The number of what identifies the metric, where it has one.
+    metric: Option<u64>,
     is_delta: bool,
+    /// The metric's own name.
+    name: &'a str,
     /// Whether points of several streams can be one series.
     can_overflow: bool,
     now_ns: u64,
@@ -122,8 +124,10 @@ impl SeriesTable {
             families: Families::default(),
             series: Vec::new(),
             free: Vec::new(),
-            streams: HashMap::default(),
+            places: Places::default(),
+            streams: Known::default(),
             targets: Targets::default(),
+            scratch: Default::default(),
             live: 0,
             bytes: 0,
             room: usize::MAX,
@@ -142,18 +146,21 @@ impl SeriesTable {
         self.room = self.memory_bytes().saturating_add(room);
         self.expire_some(now_ns);
         let index = batch.index();
-        let mut origin: Option<Origin<'_>> = None;
+        let mut place: Option<Place<'_>> = None;
         for entry in &index.metrics {
             let points = entry.first_record as usize..(entry.first_record + entry.records) as usize;
             let kept = || points.clone().filter(|i| batch.is_kept(*i));
             let Some(first) = kept().next() else { continue };
-            if origin.as_ref().is_none_or(|origin| origin.scope != entry.scope) {
-                let next = Origin::read(batch, entry.scope, &self.keys, origin.as_ref());
+            if place.as_ref().is_none_or(|place| place.origin.scope != entry.scope) {
+                let origin = Origin::read(batch, entry.scope, place.as_ref().map(|place| &place.origin));
+                let free_bytes = self.free_bytes(1);
+                let (keys, scratch) = (&self.keys, &mut self.scratch);
+                let next = self.places.find(keys, origin, place.as_ref(), scratch, free_bytes);
                 self.target(&next, now_ns);
-                origin = Some(next);
+                place = Some(next);
             }
-            let Some(origin) = &origin else { continue };
-            match self.stream(batch.metric_of(first), origin, now_ns) {
+            let Some(place) = &place else { continue };
+            match self.stream(batch.metric_of(first), place, now_ns) {
                 Err(why) => {
                     let count = kept().count() as u64;
                     self.reject(why, count);
@@ -195,8 +202,10 @@ impl SeriesTable {
         if gone > 0 {
             let series = &self.series;
             let lives = |number: u32| series.get(number as usize).is_some_and(Option::is_some);
-            self.streams.retain(|_, number| lives(*number));
+            self.streams.retain(|_, _, number| lives(number));
             self.families.sweep(lives);
+            let origins = self.streams.exact_parts().filter_map(first_number).collect();
+            self.places.retain(&origins, self.targets.resources());
             self.live = self.series.len() - self.free.len();
             self.tallies.expired += gone as u64;
         }
@@ -219,8 +228,12 @@ impl SeriesTable {
 
     /// Bytes that everything takes up.
     pub(super) fn memory_bytes(&self) -> usize {
-        let entries = self.live * SERIES_BYTES + self.streams.len() * STREAM_BYTES;
-        self.bytes + entries + self.families.memory_bytes() + self.targets.memory_bytes()
+        let known = self.places.memory_bytes() + self.streams.memory_bytes();
+        self.bytes
+            + self.live * SERIES_BYTES
+            + known
+            + self.families.memory_bytes()
+            + self.targets.memory_bytes()
     }
 
     pub(super) fn stats(&self) -> PrometheusStats {
@@ -252,24 +265,31 @@ impl SeriesTable {
 
     /// Whether so many bytes, and one more series, may be taken.
     fn has_room(&self, series: usize, bytes: usize, keep_free: usize) -> bool {
-        let after = self.memory_bytes().saturating_add(bytes);
-        let limit = self.config.max_series_bytes - self.config.max_series_bytes / OVERFLOW_PART * keep_free;
-        self.live + self.targets.len() + series <= self.config.max_series && after <= limit.min(self.room)
+        self.live + self.targets.len() + series <= self.config.max_series
+            && bytes <= self.free_bytes(keep_free)
     }
 
-    fn target(&mut self, origin: &Origin<'_>, now_ns: u64) {
-        if !self.targets.touch(origin, now_ns) && self.has_room(1, origin.target_bytes(), 1) {
-            self.targets.insert(origin, &self.config, now_ns);
+    /// Bytes that are left, but for so many parts that are kept for overflow series.
+    fn free_bytes(&self, keep_free: usize) -> usize {
+        let limit = self.config.max_series_bytes - self.config.max_series_bytes / OVERFLOW_PART * keep_free;
+        limit.min(self.room).saturating_sub(self.memory_bytes())
+    }
+
+    fn target(&mut self, place: &Place<'_>, now_ns: u64) {
+        let Place { origin, resource, .. } = place;
+        if !self.targets.touch(origin, *resource, now_ns) && self.has_room(1, origin.target_bytes(), 1) {
+            self.targets.insert(origin, *resource, self.config.rules(), now_ns);
         }
     }
 
     /// What a metric's points have in common.
     fn stream<'a>(
         &mut self,
-        metric: MetricView<'_>,
-        origin: &'a Origin<'a>,
+        metric: MetricView<'a>,
+        place: &'a Place<'a>,
         now_ns: u64,
     ) -> Result<Stream<'a>, Rejection> {
+        let name = metric.name();
         let kind = metric.kind();
         let has_temporality =
             matches!(kind, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram);
@@ -279,28 +299,54 @@ impl SeriesTable {
         {
             return Err(Rejection::Temporality);
         }
-        let what = [kind as u8, u8::from(metric.is_monotonic())];
+        let [mut exact, set] = std::mem::take(&mut self.scratch);
+        exact.clear();
+        exact.extend([kind as u8, u8::from(metric.is_monotonic())]);
         let marked = metric.metadata().text("prometheus.type").unwrap_or_default();
-        let identity =
-            self.keys.row(&[metric.name().as_bytes(), metric.unit().as_bytes(), &what, marked.as_bytes()]);
-        let family = match self.families.known(identity) {
-            Some(family) => family,
-            None => {
-                let names = (self.config.translation_strategy, self.config.namespace.as_str());
-                let free = self.config.max_series_bytes.min(self.room).saturating_sub(self.memory_bytes());
-                let is_full = self.live >= self.config.max_series;
-                let has_room = |bytes: usize| bytes <= free && !is_full;
-                self.families.find(&metric, identity, names, has_room)?
-            }
-        };
+        [metric.name(), metric.unit(), marked].iter().for_each(|text| put_text(text, &mut exact));
+        let found = self.family(&metric, Identity { exact: &exact, set: &[] });
+        self.scratch = [exact, set];
+        let (metric, family) = found?;
         let can_overflow = is_delta || kind == MetricKind::Gauge;
         let kind = self.families.get(family).map_or(Kind::Unknown, |family| family.kind);
-        Ok(Stream { origin, family, kind, key: identity, is_delta, can_overflow, now_ns })
+        Ok(Stream { place, family, kind, metric, is_delta, name, can_overflow, now_ns })
+    }
+
+    /// The metric of this identity: the identity's number, and the metric's.
+    fn family(
+        &mut self,
+        metric: &MetricView<'_>,
+        identity: Identity<'_>,
+    ) -> Result<(Option<u64>, u32), Rejection> {
+        let key = self.keys.of(identity);
+        match self.families.known(key, identity) {
+            Some((number, family)) => Ok((Some(number), family)),
+            None => {
+                let room = (self.free_bytes(0), self.live < self.config.max_series);
+                let names = (self.config.translation_strategy, self.config.namespace.as_str());
+                self.families.find(metric, (key, identity), names, room)
+            }
+        }
     }
 
     fn point(&mut self, stream: Stream<'_>, point: PointView<'_>) -> Result<(), Rejection> {
-        let key = self.keys.join([stream.origin.key, stream.key, self.keys.set(point.attributes())]);
-        let known = self.streams.get(&key).copied();
+        let [exact, mut set] = std::mem::take(&mut self.scratch);
+        set.clear();
+        put_set(point.attributes(), &mut set);
+        let done = self.point_of(stream, point, &set);
+        self.scratch = [exact, set];
+        done
+    }
+
+    /// A point with this set of attributes.
+    fn point_of(&mut self, stream: Stream<'_>, point: PointView<'_>, set: &[u8]) -> Result<(), Rejection> {
+        // Without numbers it is its labels that tell whose point it is.
+        let numbers = stream.place.number.zip(stream.metric);
+        let numbers = numbers.map(|(origin, metric)| [origin, metric].map(u64::to_ne_bytes));
+        let identity = numbers.as_ref().map(|numbers| Identity { exact: numbers.as_flattened(), set });
+        let keyed = identity.map(|identity| (self.keys.of(identity), identity));
+        let known =
+            keyed.and_then(|(key, identity)| self.streams.find(key, identity)).map(|(_, series)| series);
         if point.flags() & NO_RECORDED_VALUE != 0 {
             // What a scrape does not have is stale.
             if let Some(series) = known.and_then(|number| self.series[number as usize].as_mut()) {
@@ -319,7 +365,7 @@ impl SeriesTable {
         }
         let number = match known {
             Some(number) => number,
-            None => self.admit(stream, key, point, &value)?,
+            None => self.admit(stream, keyed, point, &value)?,
         };
         self.update(number, stream, point, value)
     }
@@ -329,34 +375,42 @@ impl SeriesTable {
     fn admit(
         &mut self,
         stream: Stream<'_>,
-        key: u128,
+        keyed: Option<(u128, Identity<'_>)>,
         point: PointView<'_>,
         value: &Value,
     ) -> Result<u32, Rejection> {
         let mut labels = LabelsBuilder::new(self.config.translation_strategy, stream.kind.reserved_label());
-        stream.origin.label(&self.config, &mut labels);
+        stream.place.origin.label(self.config.rules(), &mut labels);
         labels.attributes(point.attributes(), &[]);
         let labels = labels.build();
         let known = self.families.get(stream.family).and_then(|family| family.series.get(&labels).copied());
-        let bytes = value.heap_bytes() + labels.memory_bytes() + SERIES_BYTES + STREAM_BYTES;
+        let entry = keyed.map_or(0, |(_, identity)| Known::<u32>::bytes_of(identity));
+        let bytes = value.heap_bytes() + labels.memory_bytes() + SERIES_BYTES + entry;
+        let owner = self.owner(stream);
         if let Some(number) = known {
             if let Some(series) = self.series[number as usize].as_mut() {
+                // Two names that have become one: what they measure is not the same, and neither may hide the other.
+                if series.owner != owner {
+                    return Err(Rejection::Duplicate);
+                }
                 series.shared = true;
             }
             self.tallies.merged_streams += 1;
-            if self.has_room(0, STREAM_BYTES, 1) {
-                self.streams.insert(key, number);
+            if let Some((key, identity)) = keyed.filter(|_| self.has_room(0, entry, 1)) {
+                self.streams.insert(key, identity, number);
             }
             return Ok(number);
         }
         if !self.has_room(1, bytes, 1) {
             return self.overflow(stream, value);
         }
-        let number = self.insert(labels.memory_bytes());
+        let number = self.insert(labels.memory_bytes(), owner);
         if let Some(family) = self.families.get_mut(stream.family) {
             family.series.insert(labels, number);
         }
-        self.streams.insert(key, number);
+        if let Some((key, identity)) = keyed {
+            self.streams.insert(key, identity, number);
+        }
         Ok(number)
     }
 
@@ -378,7 +432,7 @@ impl SeriesTable {
                 if self.memory_bytes().saturating_add(bytes) > limit {
                     return Err(Rejection::Cardinality);
                 }
-                let number = self.insert(labels.memory_bytes());
+                let number = self.insert(labels.memory_bytes(), self.owner(stream));
                 if let Some(series) = self.series[number as usize].as_mut() {
                     series.shared = true;
                 }
@@ -393,8 +447,13 @@ impl SeriesTable {
         Ok(number)
     }
 
-    fn insert(&mut self, label_bytes: usize) -> u32 {
-        let series = Series::new(label_bytes);
+    /// Stands for the own name of a metric.
+    fn owner(&self, stream: Stream<'_>) -> u64 {
+        self.keys.of(Identity { exact: stream.name.as_bytes(), set: &[] }) as u64
+    }
+
+    fn insert(&mut self, label_bytes: usize, owner: u64) -> u32 {
+        let series = Series::new(label_bytes, owner);
         self.bytes += series.memory_bytes();
         self.live += 1;
         match self.free.pop() {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use aldis_connect::otlp::{OtlpConfig, OtlpExporter, Protocol};
+use aldis_connect::{
+    auth::{BearerSettings, ServerAuthSettings},
+    otlp::{Encoding, OtlpConfig, OtlpExporter, Protocol},
+    tls::TlsClientSettings,
+};
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
-use pipeline::{Exporter, Item, Outcome};
+use pipeline::{Budget, Exporter, Item, Outcome};
 
-use crate::side::{Side, block_on, settings, spans};
+use crate::side::{Side, block_on, eventually, settings, spans};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
@@ -37,10 +41,62 @@ fn headers_arrive() {
     let side = Side::with(settings, 64 << 20);
     for protocol in PROTOCOLS {
         let config = config(&side, protocol).with_header("x-a", "1");
-        assert_eq!(config.headers, [("x-a".to_owned(), "1".to_owned())]);
+        assert_eq!(config.headers, [("x-a".to_owned(), aldis_connect::Secret::from("1"))]);
         assert_eq!(send(config, hundred()), Outcome::DELIVERED);
         let headers = side.memory.headers.lock().expect("unpoisoned").pop().flatten().expect("metadata");
         assert!(headers.contains(&("x-a".to_owned(), "1".to_owned())), "{protocol:?} {headers:?}");
+    }
+}
+
+#[test]
+fn a_token_opens_a_listener_that_wants_one() {
+    let guard = ServerAuthSettings::Bearer(BearerSettings::default().with_token("the token"));
+    let mut settings = settings();
+    settings.grpc.as_mut().expect("grpc").auth = Some(guard.clone());
+    settings.http.as_mut().expect("http").auth = Some(guard);
+    let side = Side::with(settings, 64 << 20);
+    for protocol in PROTOCOLS {
+        let stranger = config(&side, protocol);
+        assert_eq!(stranger.auth, None);
+        let told = format!("{:?}", send(stranger, hundred()));
+        assert!(told.contains("UNAUTHENTICATED") || told.contains("401"), "{told}");
+        let known = config(&side, protocol).with_bearer_token("the token");
+        assert_eq!(send(known, hundred()), Outcome::DELIVERED, "{protocol:?}");
+    }
+    let told =
+        format!("{:?}", OtlpConfig::default().with_bearer_token("sesame").with_header("x-a", "sesame"));
+    assert!(!told.contains("sesame"), "{told}");
+}
+
+/// The text is in memory beside the batch for as long as the far side takes.
+#[test]
+fn what_is_written_as_json_is_charged_while_it_is_sent() {
+    let side = Side::start();
+    side.memory.answer_with(None);
+    for (encoding, least) in [(Encoding::Proto, 0), (Encoding::Json, 10_000)] {
+        let budget = Budget::new(1 << 20);
+        let config = config(&side, Protocol::Http).with_encoding(encoding);
+        let mut item = Item::new(hundred());
+        item.context.charges = vec![budget.try_charge(1000).expect("free")];
+        let sender = OtlpExporter::try_new(config).expect("right").open();
+        block_on(async {
+            let waiting = || !side.memory.waiting.lock().expect("unpoisoned").is_empty();
+            let mut sending = std::pin::pin!(sender.send(&item));
+            tokio::select! {
+                outcome = &mut sending => panic!("{outcome:?}"),
+                () = eventually("it is under way", waiting) => {}
+            }
+            let beside = budget.used() - 1000;
+            assert!(beside >= least && beside < 100_000, "{encoding:?}: {beside}");
+            side.memory
+                .waiting
+                .lock()
+                .expect("unpoisoned")
+                .drain(..)
+                .for_each(|share| share.resolve(Outcome::DELIVERED));
+            assert_eq!(sending.await, Outcome::DELIVERED);
+        });
+        assert_eq!(budget.used(), 1000, "{encoding:?}");
     }
 }
 
@@ -105,18 +161,27 @@ fn a_url_of_a_signals_own_is_used_as_it_is() {
     ];
     for (signal, config) in rows {
         for sent in Signal::ALL {
+            assert_eq!(config.own_endpoint(sent), own.as_deref().filter(|_| sent == signal));
             let outcome = send(config.clone(), batch(sent, bytes::Bytes::new()));
             assert_eq!(outcome == Outcome::DELIVERED, sent == signal, "{signal}: {sent} {outcome:?}");
         }
     }
 }
 
+fn no_such_file() -> TlsClientSettings {
+    TlsClientSettings { ca_file: Some("/no/such/file".into()), ..TlsClientSettings::default() }
+}
+
 #[test]
 fn what_is_wrong_is_told_by_validate_and_by_every_send() {
     let plain = OtlpConfig::default().with_endpoint("127.0.0.1:1");
-    assert_eq!(plain.validate(), Ok(()));
+    assert_eq!((plain.validate(), plain.validate_values()), (Ok(()), Ok(())));
     let rows = [
-        ("endpoint", OtlpConfig { insecure: false, ..plain.clone() }),
+        ("endpoint", OtlpConfig { endpoint: "collector".to_owned(), ..plain.clone() }),
+        (
+            "tls",
+            OtlpConfig { endpoint: "https://collector".to_owned(), tls: no_such_file(), ..plain.clone() },
+        ),
         ("timeout", OtlpConfig { timeout: Duration::ZERO, ..plain.clone() }),
         ("connections", OtlpConfig { connections: 0, ..plain.clone() }),
         ("headers", plain.clone().with_header("a b", "c")),

@@ -127,10 +127,23 @@ fn an_index_is_paid_for_before_it_is_built() {
 #[test]
 fn json_passes_alone_or_is_told_that_it_never_will() {
     let span = format!(r#"{{"name":"{}"}}"#, "n".repeat(1000));
-    let json =
+    let long =
         format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, [&*span; 300].join(","));
-    for (tenths, reserved, status) in [(60, 0, 200), (52, 0, 200), (52, 26, 200), (45, 0, 413), (30, 0, 413)]
-    {
+    // Each element may be eight bytes on the wire; that nobody knows the field is seen later.
+    let list = ["0"; 100_000].join(",");
+    let dense = format!(r#"{{"list":[{list}],"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+    // The text itself, and the most that it can become: twice, or four times as much.
+    for (json, tenths, reserved, status) in [
+        (&long, 45, 0, 200),
+        (&long, 32, 0, 200),
+        (&long, 32, 16, 200),
+        (&long, 28, 0, 413),
+        (&dense, 60, 0, 200),
+        (&dense, 52, 0, 200),
+        (&dense, 52, 26, 200),
+        (&dense, 45, 0, 413),
+        (&dense, 30, 0, 413),
+    ] {
         let side = Side::with(settings(), json.len() * tenths / 10);
         let _windows =
             side.memory.budget.try_reserve(json.len() * reserved / 10, 2).expect("half is for windows");
@@ -317,6 +330,28 @@ fn old_and_idle_connections_are_told_to_go() {
             eventually("GOAWAY", || sender.is_closed()).await;
             eventually("closed", || side.listening().counts().connections_open == 0).await;
         });
+    }
+}
+
+/// A peer that never answers, the PING of the shutdown included, cannot keep its place.
+#[test]
+fn whoever_is_told_to_go_and_says_nothing_is_gone_soon() {
+    let grace = Some(Duration::from_millis(50));
+    let short = Keepalive { max_connection_age_grace: grace, ..Keepalive::default() };
+    for keepalive in [
+        Keepalive { max_connection_idle: grace, ..short.clone() },
+        Keepalive { max_connection_age: grace, ..short },
+    ] {
+        let mut settings = settings();
+        settings.grpc.as_mut().expect("grpc").keepalive = keepalive;
+        let side = Side::with(settings, 64 << 20);
+        let mut silent = TcpStream::connect(side.grpc()).expect("a listener");
+        silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("written");
+        block_on(async {
+            eventually("open", || side.listening().counts().connections_open == 1).await;
+            eventually("closed", || side.listening().counts().connections_open == 0).await;
+        });
+        silent.read_to_end(&mut Vec::new()).expect("what it was told, and the end");
     }
 }
 

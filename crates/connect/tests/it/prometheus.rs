@@ -184,7 +184,7 @@ fn gauge(name: &str, value: u64) -> Batch {
 fn ask(address: std::net::SocketAddr, request: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "{request}host: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "{request}host: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
@@ -274,6 +274,9 @@ fn an_exporter_is_asked_by_its_own_names() {
     assert_eq!(serving.address(), address);
     let observed = exporter.observe(&gauge("g", 1), pipeline::clock::now_ns());
     assert_eq!((observed.taken, observed.rejected, exporter.stats().taken), (1, 0, 1));
+    exporter.describe_self(&[("service.name".into(), "me".into())], pipeline::clock::now_ns());
+    let text = exporter.render(Format::default(), pipeline::clock::now_ns());
+    assert!(String::from_utf8(text).unwrap().ends_with("\ntarget_info{service_name=\"me\"} 1\n"));
     assert!(ask(address, "GET /metrics HTTP/1.1\r\n").0.starts_with("http/1.1 200"));
     drop(serving);
     // Whoever connects now finds nobody, or nobody who answers.

@@ -297,6 +297,69 @@ fn a_sender_reconnects() {
     }
 }
 
+/// Whoever has stopped listening has nobody on its ports: another can begin there at once.
+#[test]
+fn a_receiver_that_has_stopped_has_let_go_of_its_ports() {
+    for _ in 0..100 {
+        let mut side = Side::start();
+        let address = side.grpc();
+        side.listening.take().expect("running").stop(Instant::now() + Duration::from_secs(5));
+        std::net::TcpListener::bind(address).expect("free");
+    }
+}
+
+/// A request that meets a connection in its closing is sent on another one: nobody has seen it, and nothing is to be waited for.
+#[test]
+fn a_connection_may_close_behind_a_senders_back() {
+    let mut side = Side::start();
+    let exporter = self::exporter(&side, Protocol::Http, None);
+    let mut settings = crate::side::settings();
+    settings.http.as_mut().expect("spoken").endpoint = side.http().to_string();
+    block_on(async {
+        let sender = exporter.open();
+        assert_eq!(sender.send(&item(batch(1))).await, Outcome::DELIVERED);
+        // The connection is looked after by this thread: it comes to know of its end and of the next request at once.
+        let left = side.listening.take().expect("running").stop(Instant::now() + Duration::from_secs(5));
+        assert_eq!(left, 0, "an idle connection goes when asked");
+        let next = Side::with(settings, 64 << 20);
+        tokio::task::yield_now().await;
+        assert_eq!(sender.send(&item(batch(2))).await, Outcome::DELIVERED);
+        assert_eq!(next.memory.batches.lock().expect("unpoisoned").len(), 1);
+    });
+}
+
+/// A server that has not looked at a request may say so (RFC 9113, section 8.7), and gets it once more.
+#[test]
+fn refused_streams_are_sent_once_more() {
+    block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let far = listener.local_addr().expect("bound");
+        let serving = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let mut connection = h2::server::handshake(stream).await.expect("a preface");
+            let mut seen = 0;
+            while let Some(Ok((_, mut answer))) = connection.accept().await {
+                seen += 1;
+                if seen == 1 {
+                    let status =
+                        http::Response::builder().header("grpc-status", "0").body(()).expect("right");
+                    answer.send_response(status, true).expect("open");
+                } else {
+                    answer.send_reset(h2::Reason::REFUSED_STREAM);
+                }
+            }
+            seen
+        });
+        let exporter = OtlpExporter::new(OtlpConfig::default().with_endpoint(far.to_string()));
+        let sender = exporter.open();
+        assert_eq!(sender.send(&item(batch(1))).await, Outcome::DELIVERED);
+        let outcome = sender.send(&item(batch(1))).await;
+        assert!(matches!(outcome, Outcome::Retry { maybe_delivered: false, .. }), "{outcome:?}");
+        drop((sender, exporter));
+        assert_eq!(serving.await.expect("no panic"), 3);
+    });
+}
+
 #[test]
 fn profiles_and_metrics_find_their_way_by_path() {
     let side = Side::start();

@@ -88,7 +88,7 @@ impl Inlet for Memory {
     }
 }
 
-/// A receiver on free ports, with an inlet for traces and logs only.
+/// A receiver on free ports, with an inlet for traces and logs only unless said otherwise.
 pub(crate) struct Side {
     pub(crate) shards: Shards,
     pub(crate) listening: Option<Listening>,
@@ -104,11 +104,21 @@ impl Side {
         Self::deep(settings, budget, Depth::Records)
     }
 
+    /// With an inlet for metrics, too.
+    pub(crate) fn with_metrics() -> Self {
+        let signals = [Signal::Traces, Signal::Logs, Signal::Metrics];
+        Self::of(settings(), Memory::new(64 << 20, Depth::Records), &signals)
+    }
+
     pub(crate) fn deep(settings: ReceiverSettings, budget: usize, depth: Depth) -> Self {
+        Self::of(settings, Memory::new(budget, depth), &[Signal::Traces, Signal::Logs])
+    }
+
+    fn of(settings: ReceiverSettings, memory: Arc<Memory>, signals: &[Signal]) -> Self {
         let shards = Shards::start(2, "side").expect("threads");
-        let memory = Memory::new(budget, depth);
         let receiver = Receiver::bind(settings).expect("free ports");
-        let inlets = Inlets::new().with(Signal::Traces, memory.clone()).with(Signal::Logs, memory.clone());
+        let inlets =
+            signals.iter().fold(Inlets::new(), |inlets, signal| inlets.with(*signal, memory.clone()));
         let listening = Some(receiver.start(&shards, vec![inlets; 2]));
         Self { shards, listening, memory }
     }
@@ -152,7 +162,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits for what happens on other threads.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if is_so() {
             return;
         }

@@ -9,8 +9,10 @@ use super::super::{
     message::{put_bytes_field_even_empty, put_varint},
     stamp,
 };
-
-mod file;
+use crate::{
+    file::{Fault, Key, Next, Place, ReadSettings, RecordFile, Request},
+    limits::MAX_CORPUS_BYTES,
+};
 
 /// Why a file is no corpus.
 #[derive(Debug)]
@@ -97,6 +99,56 @@ impl fmt::Display for CorpusError {
 
 impl std::error::Error for CorpusError {}
 
+impl CorpusError {
+    fn of(file: &Path, at: Place, fault: Fault) -> Self {
+        match fault {
+            Fault::CutOff => CorpusError::CutOff { at: at.offset as usize },
+            Fault::Json { error, line, column, is_cut_off } => CorpusError::Json {
+                line: line as usize,
+                column: column as usize,
+                request: (at.number > 0).then_some(at.number as usize),
+                is_cut_off,
+                error,
+            },
+            Fault::NoSignal => {
+                CorpusError::NoSignal(file.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            }
+            Fault::TooLong | Fault::Packed(_) => {
+                let message = format!("the request at byte {}: {fault}", at.offset);
+                CorpusError::Io(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
+        }
+    }
+}
+
+/// What is found while reading.
+struct Found {
+    signal: Option<Signal>,
+    /// Whether the caller asked for that signal: others are passed over then.
+    named: bool,
+    bytes: u64,
+    requests: Vec<Bytes>,
+}
+
+impl Found {
+    fn take(&mut self, request: Request) -> Result<(), CorpusError> {
+        match self.signal {
+            Some(expected) if expected == request.signal => {}
+            Some(_) if self.named => return Ok(()),
+            Some(one) => return Err(CorpusError::Mixed(one, request.signal)),
+            None => self.signal = Some(request.signal),
+        }
+        self.bytes += request.wire.len() as u64;
+        if self.bytes > MAX_CORPUS_BYTES {
+            let message =
+                format!("it has more than {} GiB, which are held in memory", MAX_CORPUS_BYTES >> 30);
+            return Err(CorpusError::Io(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+        }
+        self.requests.push(request.wire);
+        Ok(())
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Body {
@@ -124,8 +176,28 @@ impl Corpus {
     /// # Errors
     /// A file that cannot be read, is not of that form, or has nothing to send.
     pub fn read(signal: Option<Signal>, file: &Path) -> Result<Self, CorpusError> {
-        let (signal, requests) = file::requests(signal, file)?;
-        Self::of(signal, requests)
+        Self::read_with_key(signal, file, None)
+    }
+
+    /// The same of a file that may be a sealed archive, with the key of that.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with_key(signal: Option<Signal>, file: &Path, key: Option<Key>) -> Result<Self, CorpusError> {
+        let settings = ReadSettings { signal, ..ReadSettings::default() };
+        let mut records = RecordFile::open_with_key(file, settings, key).map_err(CorpusError::Io)?;
+        let mut found = Found { signal, named: signal.is_some(), bytes: 0, requests: Vec::new() };
+        loop {
+            match records.read().map_err(CorpusError::Io)? {
+                Next::Record(record) => found.take(record.request)?,
+                Next::Fault(at, fault) => return Err(CorpusError::of(file, at, fault)),
+                Next::Waiting | Next::End => break,
+            }
+        }
+        match found.signal {
+            Some(signal) if !found.requests.is_empty() => Self::of(signal, found.requests),
+            signal => Err(CorpusError::Nothing(signal)),
+        }
     }
 
     /// Takes requests as they are.

@@ -14,7 +14,7 @@ use pipeline::Outcome;
 use tokio::task::JoinSet;
 
 use super::{
-    super::{OtlpConfig, channel::Channel},
+    super::{OtlpConfig, channel::Channel, intake::now_ns, stamp},
     Load, LoadError, LoadReport, Pace,
     corpus::Body,
     payload::Payload,
@@ -35,7 +35,7 @@ pub struct Shot {
 }
 
 /// Sends what `next` yields, in that order, on the calling thread, until it yields nothing, or the time or the number of
-/// requests is over. Nothing is stamped, and each request is compressed when it is sent.
+/// requests is over. Each request is compressed when it is sent.
 ///
 /// `next` is called on this thread, between requests: while it takes its time, answers wait.
 ///
@@ -110,11 +110,17 @@ impl<F: FnMut() -> Option<Shot>> Player<F> {
                 break;
             }
             tokio::time::sleep_until(due.into()).await;
-            let body = Body { bytes: shot.bytes, records: shot.records, stamp_at: None };
-            let payload = Payload::new(&self.target, shot.signal, &body, false)?;
+            let every = self.settings.stamp_every;
+            let is_stamped = every > 0 && number.is_multiple_of(every);
+            let stamp_at = if is_stamped { stamp::place(shot.signal, &shot.bytes) } else { None };
+            let body = Body { bytes: shot.bytes, records: shot.records, stamp_at };
+            let payload = Payload::new(&self.target, shot.signal, &body, is_stamped)?;
+            let stamped = is_stamped.then(|| payload.stamped(&self.target, now_ns())).flatten();
             let codec = self.target.compression;
-            let reply = self.channels[channel].send(shot.signal, payload.sent, codec).await;
+            let sent = stamped.unwrap_or(payload.sent);
+            let reply = self.channels[channel].send(shot.signal, sent, codec).await;
             self.tally.note(&reply, shot.records, due.elapsed());
+            self.settings.answered.fetch_add(1, Relaxed);
             if matches!(reply.outcome, Outcome::Retry { .. }) {
                 // A far side that refuses at once must not turn this thread into a busy loop.
                 tokio::task::yield_now().await;

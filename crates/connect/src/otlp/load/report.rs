@@ -17,12 +17,14 @@ use super::super::reply::Reply;
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Requests and records that were not taken, under one code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Requests.
     pub requests: u64,
     /// Records of those requests.
     pub records: u64,
+    /// What was said of the first one.
+    pub reason: String,
 }
 
 /// What became of everything that was sent.
@@ -78,8 +80,15 @@ impl Tally {
             self.delivered_records.fetch_add(records - rejected, Relaxed);
             self.rejected_records.fetch_add(rejected, Relaxed);
         } else {
+            let reason = match &reply.outcome {
+                Outcome::Retry { reason, .. } | Outcome::Permanent { reason, .. } => reason.as_str(),
+                _ => "",
+            };
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
             let code = refused.entry(reply.code.clone().into_owned()).or_default();
+            if code.requests == 0 {
+                reason.clone_into(&mut code.reason);
+            }
             code.requests += 1;
             code.records += records;
         }

@@ -11,7 +11,7 @@ fn buffers(read_buffer_size: Option<usize>, write_buffer_size: Option<usize>) ->
     let grpc = GrpcSettings { endpoint, read_buffer_size, write_buffer_size, ..GrpcSettings::default() };
     let settings = ReceiverSettings { grpc: Some(grpc), http: None, ..ReceiverSettings::default() };
     let receiver = Receiver::bind(settings).unwrap();
-    let listener = &receiver.listeners[0].0;
+    let listener = &receiver.listeners[0].handle;
     listener.set_nonblocking(false).unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (accepted, _) = listener.accept().unwrap();

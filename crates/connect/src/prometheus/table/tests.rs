@@ -188,3 +188,59 @@ fn attributes_have_no_order_and_streams_with_equal_labels_share_a_series() {
     assert_eq!(values(&table), [("g a=1 b=true".to_owned(), Value::Number(value::Number::Int(3)))]);
     assert_eq!(table.stats().merged_streams, 1);
 }
+
+#[test]
+fn two_names_that_become_one_do_not_hide_each_other() {
+    let mut table = table(|config| config);
+    let of = |name: &str, who: &str, value, at| sum(name, who, value, Temporality::Cumulative, (1, at));
+    assert_eq!(
+        take(&mut table, &[of("x.total", "a", 1, 10), of("x", "a", 100, 11), of("x", "b", 7, 11)], 11),
+        (2, 1)
+    );
+    assert_eq!(take(&mut table, &[of("x", "a", 101, 20), of("x.total", "a", 2, 20)], 20), (1, 1));
+    let number = |value| Value::Number(value::Number::Int(value));
+    let expected = [("x_total who=a".to_owned(), number(2)), ("x_total who=b".to_owned(), number(7))];
+    assert_eq!(values(&table), expected);
+    let stats = table.stats();
+    assert_eq!((stats.rejected, stats.merged_streams), (vec![("duplicate", 2)], 0));
+    // Once nobody has the series it is free.
+    table.expire(1_000 * SECOND);
+    assert_eq!(take(&mut table, &[of("x", "a", 102, 1_000)], 1_000), (1, 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Where every hash is the same, equality alone tells streams, metrics, scopes and resources apart.
+    #[test]
+    fn series_never_merge_whatever_they_hash_to(
+        points in prop::collection::vec(
+            (0..3_u8, 0..2_u8, prop::collection::vec(("[ab]", "[xy]{0,2}"), 0..3), 0..3_u64, -5..5_i64),
+            1..60,
+        ),
+    ) {
+        let (mut well, mut badly) = (table(|config| config), table(|config| config));
+        badly.keys = Keys::colliding();
+        for (metric, service, attributes, pause, value) in points {
+            let mut attributes: Vec<(String, AttributeValue)> =
+                attributes.into_iter().map(|(key, value)| (key, AttributeValue::String(value))).collect();
+            attributes.push(("service.name".into(), AttributeValue::String(format!("s{service}"))));
+            let gauge = Metric {
+                name: format!("m{metric}"),
+                data: MetricData::Gauge(Number::Int(value)),
+                attributes,
+                ..Metric::default()
+            };
+            for table in [&mut well, &mut badly] {
+                let now = table.swept_ns / SECOND + 200 * pause;
+                take(table, std::slice::from_ref(&gauge), now);
+            }
+            prop_assert_eq!(values(&well), values(&badly));
+            prop_assert_eq!(well.stats(), badly.stats());
+        }
+        for table in [&mut well, &mut badly] {
+            table.expire(u64::MAX);
+            prop_assert_eq!((table.live, table.memory_bytes()), (0, 0));
+        }
+    }
+}
