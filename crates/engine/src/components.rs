@@ -1,17 +1,26 @@
 //! What can stand in a configuration: an explicit table, a file per component.
 
 pub mod attributes;
+pub mod auth;
 pub mod batch;
+pub mod debug;
 pub mod delivery;
 pub mod edits;
+pub mod file_exporter;
+pub mod file_receiver;
 pub mod filter;
+pub mod gaps;
+pub mod health_check;
+pub mod listeners;
 pub mod memory_limiter;
 pub mod nop;
 pub mod otlp_exporter;
 pub mod otlp_receiver;
 pub mod prometheus;
+pub mod prometheus_remote_write;
 pub mod resource;
 pub mod summary;
+pub mod tls;
 
 use std::fmt;
 
@@ -87,10 +96,18 @@ pub struct Component {
 pub enum Settings {
     /// Receiver `otlp`.
     OtlpReceiver(Box<otlp_receiver::OtlpReceiverSettings>),
+    /// Receiver `otlpjsonfile`.
+    FileReceiver(Box<connect::file::FileReceiverConfig>),
+    /// Exporter `file`.
+    FileExporter(Box<connect::file::FileConfig>),
+    /// Exporter `debug`.
+    Debug(connect::debug::DebugConfig),
     /// Exporters `otlp` and `otlphttp`.
     OtlpExporter(Box<otlp_exporter::OtlpExporterSettings>),
     /// Exporter `prometheus`.
     Prometheus(Box<prometheus::PrometheusSettings>),
+    /// Exporter `prometheusremotewrite`.
+    RemoteWrite(Box<prometheus_remote_write::RemoteWriteSettings>),
     /// Processor `batch`.
     Batch(batch::BatchSettings),
     /// Processor `memory_limiter`.
@@ -99,26 +116,54 @@ pub enum Settings {
     Edit(edits::EditSettings),
     /// Processor `filter`.
     Filter(filter::FilterSettings),
+    /// Processor `gaps`.
+    Gaps(operators::gaps::GapSettings),
+    /// Extension `health_check`.
+    HealthCheck(Box<health_check::HealthCheckSettings>),
     /// Receiver and exporter `nop`.
     Nop,
     /// Exporter `summary`.
     Summary,
+    /// Extension `bearertokenauth`.
+    BearerAuth(Box<connect::auth::BearerSettings>),
+    /// Extension `basicauth` with `htpasswd`.
+    BasicServerAuth(Box<connect::auth::HtpasswdSettings>),
+    /// Extension `basicauth` with `client_auth`.
+    BasicClientAuth(Box<connect::auth::BasicSettings>),
+}
+
+impl Settings {
+    /// What joins requests in front of an exporter's queue (`sending_queue.batch`), where it has one.
+    pub(crate) fn queue_batch(&self) -> Option<&delivery::QueueBatchSettings> {
+        match self {
+            Settings::OtlpExporter(settings) => settings.delivery.queue.as_ref()?.batch.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that can stand in a configuration.
 pub const COMPONENTS: &[Component] = &[
     otlp_receiver::COMPONENT,
+    file_receiver::COMPONENT,
     nop::RECEIVER,
     memory_limiter::COMPONENT,
     batch::COMPONENT,
     attributes::COMPONENT,
     resource::COMPONENT,
     filter::COMPONENT,
+    gaps::COMPONENT,
     otlp_exporter::GRPC,
     otlp_exporter::HTTP,
     prometheus::COMPONENT,
+    prometheus_remote_write::COMPONENT,
+    file_exporter::COMPONENT,
+    debug::COMPONENT,
     nop::EXPORTER,
     summary::COMPONENT,
+    auth::BEARER,
+    auth::BASIC,
+    health_check::COMPONENT,
 ];
 
 /// The component of a class with this type.

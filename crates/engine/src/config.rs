@@ -6,8 +6,9 @@ use otlp::Signal;
 
 use crate::{
     components::{self, Class, Component, Id, Settings},
-    diagnostic::{Diagnostics, Place, suggestion},
-    settings::{Kind, Section, Setting},
+    diagnostic::{Diagnostics, Place, mask, suggestion},
+    settings::{Kind, Link, Section, Setting, links},
+    telemetry::{self, TelemetrySettings},
     yaml::{self, Node, Value, expand::Environment},
 };
 
@@ -22,6 +23,8 @@ pub struct Configured {
     pub settings: Settings,
     /// Where its name stands.
     pub place: Place,
+    /// The extensions that its settings name.
+    pub links: Vec<Link>,
 }
 
 /// A name in a pipeline's list.
@@ -71,6 +74,10 @@ pub struct Config {
     pub unknown: Vec<(Class, Id)>,
     /// Every pipeline, in the order of the file.
     pub pipelines: Vec<Pipeline>,
+    /// The extensions that are started: `service.extensions`.
+    pub extensions: Vec<Reference>,
+    /// What the engine tells of itself.
+    pub telemetry: TelemetrySettings,
 }
 
 impl Config {
@@ -91,7 +98,8 @@ impl Config {
     }
 }
 
-const TOP: &[Setting] = &[
+/// What stands in a file.
+pub(crate) const TOP: &[Setting] = &[
     Setting::new("receivers", Kind::Value, "", "What takes telemetry in."),
     Setting::new("processors", Kind::Value, "", "What is done to it."),
     Setting::new("exporters", Kind::Value, "", "Where it goes."),
@@ -100,7 +108,8 @@ const TOP: &[Setting] = &[
     Setting::new("service", Kind::Table(SERVICE), "", "What of it is used, and how it is put together."),
 ];
 
-const SERVICE: &[Setting] = &[
+/// What stands under `service`.
+pub(crate) const SERVICE: &[Setting] = &[
     Setting::new("extensions", Kind::TextList, "", "The extensions that are started."),
     Setting::new(
         "pipelines",
@@ -108,10 +117,11 @@ const SERVICE: &[Setting] = &[
         "",
         "Receivers, processors and exporters in a row. At least one is required.",
     ),
-    Setting::later("telemetry", "the engine's own metrics and logs cannot be configured yet; remove the key"),
+    Setting::new("telemetry", Kind::Table(telemetry::settings::ROWS), "", "What the engine tells of itself."),
 ];
 
-const PIPELINE: &[Setting] = &[
+/// What stands under a pipeline's name.
+pub(crate) const PIPELINE: &[Setting] = &[
     Setting::new("receivers", Kind::TextList, "", "Receivers, by name. At least one is required."),
     Setting::new("processors", Kind::TextList, "", "Processors, by name, in order."),
     Setting::new("exporters", Kind::TextList, "", "Exporters, by name. At least one is required."),
@@ -132,10 +142,25 @@ pub fn read(text: &str, environment: Environment<'_>, problems: &mut Diagnostics
         return Config::default();
     };
     yaml::expand::expand(&mut root, environment, problems);
+    conceal(&root, false, problems);
     let told = RefCell::new(std::mem::take(problems));
     let config = read_root(&root, &told);
     *problems = told.into_inner();
     config
+}
+
+/// Has no message quote what stands behind keys that sound like a secret's.
+fn conceal(node: &Node, is_secret: bool, problems: &mut Diagnostics) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| conceal(item, is_secret, problems)),
+        Value::Map(entries) => {
+            for entry in entries {
+                conceal(&entry.node, is_secret || mask::is_sensitive(&entry.key), problems);
+            }
+        }
+        Value::Plain(text) | Value::Quoted(text) if is_secret => problems.conceal(text, "[secret]"),
+        Value::Plain(_) | Value::Quoted(_) => {}
+    }
 }
 
 fn read_root(root: &Node, problems: &RefCell<Diagnostics>) -> Config {
@@ -170,14 +195,8 @@ fn read_root(root: &Node, problems: &RefCell<Diagnostics>) -> Config {
             read_component(class, entry, &mut config, problems);
         }
     }
-    for (name, place) in service.text_items("extensions") {
-        let is_it = |id: &Id| id.to_string() == name;
-        let unknown = config.unknown.iter().any(|(class, id)| *class == Class::Extension && is_it(id));
-        if !unknown && !config.of(Class::Extension).any(|configured| is_it(&configured.id)) {
-            let message = format!("there is no extension `{name}`");
-            problems.borrow_mut().error(place, service.path(), message, "configure it under `extensions`");
-        }
-    }
+    config.telemetry = TelemetrySettings::read(&service.table_or_empty("telemetry"));
+    config.extensions = references(&service, "extensions", problems);
     config
 }
 
@@ -217,7 +236,8 @@ fn read_component(class: Class, entry: &yaml::Entry, config: &mut Config, proble
         );
         return;
     }
-    config.components.push(Configured { id, component, settings, place: entry.place });
+    let links = links(&entry.node, component.settings);
+    config.components.push(Configured { id, component, settings, place: entry.place, links });
 }
 
 fn read_pipeline(entry: &yaml::Entry, problems: &RefCell<Diagnostics>) -> Option<Pipeline> {
@@ -230,28 +250,7 @@ fn read_pipeline(entry: &yaml::Entry, problems: &RefCell<Diagnostics>) -> Option
         problems.borrow_mut().error(entry.place, "service.pipelines", message, help);
         return None;
     };
-    let list = |key: &str| {
-        let mut references: Vec<Reference> = Vec::new();
-        for (text, place) in section.text_items(key) {
-            match Id::parse(&text) {
-                Ok(id) if references.iter().any(|known| known.id == id) => {
-                    let message = format!("`{id}` stands twice in `{key}`");
-                    problems.borrow_mut().error(place, section.path(), message, "remove one");
-                }
-                Ok(id) => references.push(Reference { id, place }),
-                Err(reason) => {
-                    let message = format!("`{text}` is not a name of a component: {reason}");
-                    problems.borrow_mut().error(
-                        place,
-                        section.path(),
-                        message,
-                        "write `type` or `type/name`",
-                    );
-                }
-            }
-        }
-        references
-    };
+    let list = |key: &str| references(&section, key, problems);
     let pipeline = Pipeline {
         signal,
         name: entry.key.clone(),
@@ -276,4 +275,25 @@ fn read_pipeline(entry: &yaml::Entry, problems: &RefCell<Diagnostics>) -> Option
         }
     }
     Some(pipeline)
+}
+
+/// Names in the list under a key, each once.
+fn references(section: &Section<'_>, key: &str, problems: &RefCell<Diagnostics>) -> Vec<Reference> {
+    let mut references: Vec<Reference> = Vec::new();
+    let tell = |place, message: String, help| {
+        problems.borrow_mut().error(place, section.path(), message, help);
+    };
+    for (text, place) in section.text_items(key) {
+        match Id::parse(&text) {
+            Ok(id) if references.iter().any(|known| known.id == id) => {
+                tell(place, format!("`{id}` stands twice in `{key}`"), "remove one");
+            }
+            Ok(id) => references.push(Reference { id, place }),
+            Err(reason) => {
+                let message = format!("`{text}` is not a name of a component: {reason}");
+                tell(place, message, "write `type` or `type/name`");
+            }
+        }
+    }
+    references
 }

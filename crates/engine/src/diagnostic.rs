@@ -1,8 +1,12 @@
 //! What is wrong with a configuration, and where.
 
+pub mod mask;
+mod secrets;
+
 use std::fmt::{self, Write as _};
 
 use crate::limits::MAX_PROBLEMS;
+use secrets::Secrets;
 
 /// A place in a file: one line and the characters on it that are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,25 +58,32 @@ pub struct Diagnostic {
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     untold: usize,
+    secrets: Secrets,
 }
 
 impl Diagnostics {
+    /// Says `instead` wherever a message would quote this text from now on.
+    pub fn conceal(&mut self, text: &str, instead: &str) {
+        self.secrets.add(text, instead);
+    }
+
     /// Adds an error. An empty `help` is none.
     pub fn error(&mut self, place: Place, path: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.push(Severity::Error, place, path, message.into(), help.into());
+        self.push(Severity::Error, place, path, &message.into(), &help.into());
     }
 
     /// Adds a warning. An empty `help` is none.
     pub fn warning(&mut self, place: Place, path: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.push(Severity::Warning, place, path, message.into(), help.into());
+        self.push(Severity::Warning, place, path, &message.into(), &help.into());
     }
 
-    fn push(&mut self, severity: Severity, place: Place, path: &str, message: String, help: String) {
+    fn push(&mut self, severity: Severity, place: Place, path: &str, message: &str, help: &str) {
         if self.list.len() >= MAX_PROBLEMS {
             self.untold += 1;
             return;
         }
-        let help = Some(help).filter(|help| !help.is_empty());
+        let message = self.secrets.hidden_in(message);
+        let help = Some(self.secrets.hidden_in(help)).filter(|help| !help.is_empty());
         let problem = Diagnostic { severity, place, path: path.to_owned(), message, help };
         if !self.list.contains(&problem) {
             self.list.push(problem);
@@ -145,10 +156,11 @@ impl Rendering<'_> {
             _ => write!(out, "{bold}{}:{line}:{column}: {off}", self.file),
         };
         let _ = writeln!(out, "{tone}{}{off}{bold}: {}{off}", problem.severity.name(), problem.message);
-        let shown = (line as usize).checked_sub(1).and_then(|index| self.source.lines().nth(index));
+        // Terminals act on control characters, and secrets are nobody's to read.
+        let shown = (line as usize).checked_sub(1).and_then(|index| mask::line(self.source, index));
         if let Some(text) = shown {
             let gutter = line.to_string().len().max(3);
-            let text = text.replace('\t', " ");
+            let text = text.replace(char::is_control, " ");
             let indent = (column as usize).saturating_sub(1);
             let carets = (width as usize).clamp(1, text.chars().count().saturating_sub(indent).max(1));
             let _ = writeln!(out, "{dim}{line:>gutter$} |{off} {text}");

@@ -17,18 +17,26 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod changes;
 pub mod components;
 pub mod config;
 pub mod diagnostic;
+pub mod explain;
 pub mod graph;
 pub mod limits;
+pub mod reference;
 pub mod run;
 pub mod settings;
+pub mod telemetry;
 pub mod yaml;
 
+pub use changes::Changes;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Rendering, Severity};
 pub use graph::Graph;
-pub use run::{DrainReport, Engine, Options, Seen, StartError};
+pub use run::{
+    DrainReport, Engine, Loss, Options, ReloadError, Seen, StartError,
+    replay::{ReplayError, ReplayReport, ReplaySettings, Route},
+};
 
 use yaml::expand::Environment;
 

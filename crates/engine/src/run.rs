@@ -1,33 +1,42 @@
 //! A graph at work.
 //!
 //! [`Engine::start`] binds every listener first, so that a port in use ends it before anything runs; then it starts the
-//! shards, a queue for each exporter and signal, a [`Chain`] for each pipeline and shard, and last the receivers.
+//! shards, a queue for each exporter and signal, a [`pipeline::Chain`] for each pipeline and shard, and last the receivers.
 //! [`Engine::shutdown`] goes the same way: receivers, chains, queues.
 
+mod certificates;
 mod door;
-mod exporters;
-mod stages;
+mod error;
+pub(crate) mod exporters;
+mod leaving;
+pub(crate) mod memory;
+mod pipelines;
+mod receivers;
+mod reload;
+pub mod replay;
+mod shutdown;
+pub(crate) mod stages;
 mod tap;
 
-use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc, thread, time::Instant};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use connect::{
-    otlp::{Inlets, Listening, Receiver, ReceiverCounts, ReceiverSettings, receiver::BindError},
-    prometheus::{Endpoint, PrometheusConfig, PrometheusExporter, Serving},
+    otlp::{Inlets, ReceiverCounts, ReceiverMeter},
+    sockets::Sockets,
 };
-use otlp::Signal;
-use pipeline::{
-    Budget, Chain, ChainParts, ExporterQueue, Health, Inlet, Ledger, MemoryLimiter, Outlet, Shards, Stats,
-    Undelivered, clock::now_ns, memory_limit,
-};
+use pipeline::{Budget, Health, Ledger, MemoryLimiter, QueueGauge, Shards, Stats, Tracer, clock::now_ns};
 
+pub use error::StartError;
+use leaving::{Leaving, Left};
+pub use reload::ReloadError;
+pub use shutdown::{DrainReport, Loss};
 pub use tap::Seen;
 use tap::Tap;
 
 use crate::{
     components::{Id, Settings},
-    graph::{Graph, Plan},
-    limits,
+    graph::Graph,
+    telemetry::{self, Event, Names, Reloads, Sources, TelemetrySettings, Verdict},
 };
 
 /// How a graph is run; nothing of it is in the file.
@@ -35,110 +44,59 @@ use crate::{
 pub struct Options {
     /// Threads that carry telemetry; 0 is one for each CPU that may be used.
     pub shards: usize,
-}
-
-/// Why a graph could not be started.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A receiver cannot listen.
-    Listen {
-        /// The receiver.
-        receiver: Id,
-        /// Why.
-        source: BindError,
-    },
-    /// An exporter that is scraped cannot listen.
-    Serve {
-        /// The exporter.
-        exporter: Id,
-        /// Why.
-        source: BindError,
-    },
-    /// Threads or runtimes are not to be had.
-    Threads(io::Error),
-    /// The memory limiter's percentages leave nothing on this machine.
-    Memory {
-        /// The memory limiter.
-        limiter: Id,
-        /// Why.
-        source: memory_limit::MemoryLimitError,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen { receiver, source } => write!(f, "receiver `{receiver}`: {source}"),
-            StartError::Serve { exporter, source } => write!(f, "exporter `{exporter}`: {source}"),
-            StartError::Threads(source) => write!(f, "threads could not be started: {source}"),
-            StartError::Memory { limiter, source } => write!(f, "memory limiter `{limiter}`: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Listen { source, .. } | StartError::Serve { source, .. } => Some(source),
-            StartError::Threads(source) => Some(source),
-            StartError::Memory { source, .. } => Some(source),
-        }
-    }
+    /// Where the engine's own metrics are shown if `service.telemetry.metrics` does not say it; `None` is nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// An address that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The receiver, or the exporter that is scraped.
+    /// The receiver, the exporter that is scraped, the extension, or `telemetry` for the engine's own metrics.
     pub receiver: String,
-    /// The protocol: `grpc`, `http`, or `prometheus` of a scrape endpoint.
+    /// The protocol: `grpc`, `http`, `prometheus` of a scrape endpoint, `metrics` and `health` of the engine itself.
     pub protocol: &'static str,
     /// The address, with the port that the system chose where 0 was asked for.
     pub address: SocketAddr,
 }
 
-/// What a shutdown left behind.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DrainReport {
-    /// Connections that were cut off with requests in flight.
-    pub connections_cut: usize,
-    /// What exporters had not delivered.
-    pub undelivered: Vec<Undelivered>,
-    /// Exporters that did not answer in time, so that what they hold is not known.
-    pub silent: usize,
-    /// Records that stages still held.
-    pub held: u64,
-    /// Threads that did not end.
-    pub threads_left: usize,
-    /// What became of everything.
-    pub stats: Stats,
-    /// What every receiver counted.
-    pub receivers: Vec<(String, ReceiverCounts)>,
-    /// What the exporter `summary` knows at the end, where there is one.
-    pub summary: Option<Seen>,
+/// What a graph is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Receivers feed it, and its time is the clock's.
+    Serve,
+    /// Files feed it, and the time of its processors is that of the telemetry.
+    Replay,
 }
 
-impl DrainReport {
-    /// Whether everything that was accepted left.
-    pub fn is_complete(&self) -> bool {
-        let all_left = self.undelivered.iter().all(Undelivered::is_empty) && self.held == 0;
-        all_left && self.silent == 0 && self.threads_left == 0
-    }
-}
-
-/// A graph at work.
+/// A graph at work: everything that runs, by its name in the file.
 pub struct Engine {
+    /// As it is in the file.
+    graph: Graph,
     shards: Shards,
-    listening: Vec<(String, Listening)>,
-    /// Scrape endpoints: they answer until the end.
-    _serving: Vec<Serving>,
+    receivers: BTreeMap<Id, Arc<receivers::Running>>,
+    /// Where each receiver leads, by shard.
+    inlets: BTreeMap<Id, Vec<Inlets>>,
+    /// What receivers counted, those that are gone too.
+    books: BTreeMap<Id, ReceiverMeter>,
+    limiters: BTreeMap<Id, MemoryLimiter>,
+    /// Where no limiter says it.
+    budget: Budget,
+    pipelines: BTreeMap<String, pipelines::Running>,
+    exporters: BTreeMap<Id, exporters::Running>,
+    queues: pipelines::Queues,
+    gaps: stages::GapMeters,
     addresses: Vec<Bound>,
-    chains: Vec<Arc<Chain>>,
-    queues: Vec<ExporterQueue>,
     ledger: Ledger,
     health: Health,
     tap: Option<Tap>,
+    own: telemetry::Running,
+    /// Where own metrics are shown if the file does not say it.
+    metrics: Option<SocketAddr>,
+    reloads: Reloads,
+    /// What earlier reloads took out.
+    leaving: Vec<Leaving>,
+    /// What of it did not leave.
+    left: Left,
 }
 
 impl fmt::Debug for Engine {
@@ -171,39 +129,143 @@ impl Engine {
     /// # Errors
     /// What the system refuses: a port, a thread.
     pub fn start(graph: &Graph, options: Options) -> Result<Engine, StartError> {
-        let mut bound = Vec::new();
-        for (id, settings) in &graph.receivers {
-            if let Settings::OtlpReceiver(settings) = settings {
-                let settings =
-                    ReceiverSettings { name: id.to_string().into(), ..ReceiverSettings::clone(settings) };
-                let source = |source| StartError::Listen { receiver: id.clone(), source };
-                bound.push((id, Receiver::bind(settings).map_err(source)?));
-            }
-        }
-        let budget = Budget::new(default_budget());
-        let (scraped, endpoints) = scraped(graph, &budget)?;
+        Self::start_for(graph, options, Purpose::Serve)
+    }
+
+    fn start_for(graph: &Graph, options: Options, purpose: Purpose) -> Result<Engine, StartError> {
+        let budget = Budget::new(memory::default_budget(memory::total()));
+        let tap = Tap::is_wanted(graph).then(Tap::start).transpose().map_err(StartError::Threads)?;
+        let (mut sockets, mut books) = (Sockets::default(), BTreeMap::new());
+        let own = open_own(graph, options.metrics, purpose)?;
+        let receivers = match purpose {
+            Purpose::Serve => open_receivers(graph, &mut sockets, &mut books, own.tracer())?,
+            Purpose::Replay => BTreeMap::new(),
+        };
+        let limiters = open_limiters(graph)?;
+        let open = |(id, settings): (&Id, _)| {
+            let budget = memory::of_exporter(id, graph, &limiters, &budget);
+            let tap = tap.as_ref();
+            let mut around = exporters::Surroundings { sockets: &mut sockets, budget: &budget, tap };
+            Ok((id.clone(), exporters::Opened::open(id, settings, &mut around)?))
+        };
+        let exporters: BTreeMap<_, _> = graph.exporters.iter().map(open).collect::<Result<_, _>>()?;
         let shards = Shards::start(options.shards, "aldis").map_err(StartError::Threads)?;
-        let mut builder = Builder { budget, scraped, ..Builder::new(graph, &shards)? };
-        builder.build();
-        let Builder { ledger, health, queues, chains, doors, tap, .. } = builder;
-        let mut addresses = Vec::new();
-        let mut listening = Vec::new();
-        for (id, receiver) in bound {
-            let name = id.to_string();
-            for (protocol, address) in [("grpc", receiver.grpc_addr()), ("http", receiver.http_addr())] {
-                addresses.extend(address.map(|address| Bound { receiver: name.clone(), protocol, address }));
-            }
-            let inlets = (0..shards.count()).map(|shard| inlets(graph, &doors, id, shard)).collect();
-            listening.push((name, receiver.start(&shards, inlets)));
+        limiters.values().for_each(|limiter| shards.spawn(0, limiter.clone().watch()));
+        let exporters: BTreeMap<_, _> = exporters
+            .into_iter()
+            .enumerate()
+            .map(|(i, (id, opened))| (id, opened.start(&shards, i)))
+            .collect();
+        let (ledger, health, mut queues) = (Ledger::new(), Health::new(), pipelines::Queues::new());
+        let mut gaps = stages::GapMeters::default();
+        let mut assembly = pipelines::Assembly {
+            graph,
+            shards: &shards,
+            ledger: &ledger,
+            health: &health,
+            budget: &budget,
+            limiters: &limiters,
+            exporters: &exporters,
+            queues: &mut queues,
+            gaps: &mut gaps,
+            replays: purpose == Purpose::Replay,
+        };
+        let pipelines: BTreeMap<_, _> =
+            graph.pipelines.iter().map(|plan| (plan.name.clone(), assembly.pipeline(plan))).collect();
+        let ways = |id: &Id| pipelines::inlets(graph, |plan| pipelines.get(&plan.name), id, shards.count());
+        let inlets: BTreeMap<Id, Vec<Inlets>> = receivers.keys().map(|id| (id.clone(), ways(id))).collect();
+        let start = |(id, opened): (Id, receivers::Opened)| {
+            let running = opened.start(&shards, inlets[&id].clone(), &health);
+            (id, Arc::new(running))
+        };
+        let receivers: BTreeMap<_, _> = receivers.into_iter().map(start).collect();
+        let mut engine = Engine {
+            graph: graph.clone(),
+            shards,
+            receivers,
+            inlets,
+            books,
+            limiters,
+            budget,
+            pipelines,
+            exporters,
+            queues,
+            gaps,
+            addresses: Vec::new(),
+            ledger,
+            health,
+            tap,
+            own: own.start(),
+            metrics: options.metrics,
+            reloads: Reloads::since(now_ns()),
+            leaving: Vec::new(),
+            left: Left::default(),
+        };
+        engine.begin();
+        Ok(engine)
+    }
+
+    /// Tells of itself, now that everything runs.
+    fn begin(&mut self) {
+        let health = &self.health;
+        self.receivers.iter().for_each(|(id, running)| certificates::watch_receiver(health, id, running));
+        self.exporters.iter().for_each(|(id, running)| certificates::watch_exporter(health, id, running));
+        self.exporters.iter().for_each(|(id, running)| running.watch_seals(health, id));
+        certificates::watch_own(health, &self.own);
+        self.own.observe(self.sources());
+        self.note_addresses();
+        self.tell_start();
+    }
+
+    /// What there is to read of what runs.
+    fn sources(&self) -> Sources {
+        let limiters: Vec<_> =
+            self.limiters.iter().map(|(id, limiter)| (id.to_string(), limiter.clone())).collect();
+        let limited = limiters.iter().map(|(name, limiter)| (name.clone(), limiter.budget().clone()));
+        let queues = self.queues.iter();
+        let remote_write =
+            |(id, running): (&Id, &exporters::Running)| Some((id.to_string(), running.remote_write.clone()?));
+        let seals =
+            |(id, running): (&Id, &exporters::Running)| Some((id.to_string(), running.seals.clone()?));
+        let gauge = |((id, signal), gauge): &((Id, _), QueueGauge)| (id.to_string(), *signal, gauge.clone());
+        Sources {
+            ledger: self.ledger.clone(),
+            health: self.health.clone(),
+            receivers: self.books.iter().map(|(id, meter)| (id.to_string(), meter.clone())).collect(),
+            queues: queues.map(|((id, signal), queue)| (id.to_string(), *signal, queue.clone())).collect(),
+            leaving: self.leaving.iter().flat_map(|leaving| leaving.queues().iter().map(gauge)).collect(),
+            budgets: [("default".to_owned(), self.budget.clone())].into_iter().chain(limited).collect(),
+            limiters,
+            gaps: self.gaps.all(),
+            remote_writes: self.exporters.iter().filter_map(remote_write).collect(),
+            seals: self.exporters.iter().filter_map(seals).collect(),
+            traces: self.own.trace_meter(),
+            certificates: self.shown_certificates(),
+            reloads: self.reloads.clone(),
+            shards: self.shards.count(),
+            names: Names::of(&self.graph),
         }
-        let mut serving = Vec::new();
-        for (i, (id, endpoint)) in endpoints.into_iter().enumerate() {
-            let address = endpoint.address();
-            addresses.push(Bound { receiver: id.to_string(), protocol: "prometheus", address });
-            serving.push(endpoint.start(&shards, i));
+    }
+
+    fn tell_start(&self) {
+        for bound in &self.addresses {
+            self.own.tell(&Event::Listening {
+                component: bound.receiver.clone(),
+                protocol: bound.protocol.to_owned(),
+                address: bound.address.to_string(),
+            });
         }
-        let queues = queues.into_values().collect();
-        Ok(Engine { shards, listening, _serving: serving, addresses, chains, queues, ledger, health, tap })
+        self.own.tell(&Event::Started { version: env!("CARGO_PKG_VERSION"), shards: self.shards() });
+    }
+
+    fn note_addresses(&mut self) {
+        let receivers = self.receivers.iter().flat_map(|(id, running)| running.addresses(id));
+        let exporters = self.exporters.iter().filter_map(|(id, running)| running.address(id));
+        let own = self.own.addresses().map(|(name, protocol, address)| {
+            let receiver = name.to_owned();
+            Bound { receiver, protocol, address }
+        });
+        self.addresses = receivers.chain(exporters).chain(own).collect();
     }
 
     /// The addresses that are listened on.
@@ -221,241 +283,75 @@ impl Engine {
         self.ledger.stats()
     }
 
-    /// What every receiver counted so far.
+    /// What every receiver counted so far, those among them that are not in the graph any more.
     pub fn receivers(&self) -> Vec<(String, ReceiverCounts)> {
-        self.listening.iter().map(|(name, listening)| (name.clone(), listening.counts())).collect()
+        let counts = |(id, books): (&Id, &ReceiverMeter)| {
+            let counts = self.receivers.get(id).and_then(|running| running.counts());
+            (id.to_string(), counts.unwrap_or_else(|| books.counts()))
+        };
+        self.books.iter().map(counts).collect()
     }
 
     /// What the exporter `summary` knows so far; `None` where no pipeline leads to one.
     pub fn summary(&self) -> Option<Seen> {
-        self.tap.as_ref().map(|tap| tap.seen(now_ns()))
+        let tap = self.tap.as_ref().filter(|_| Tap::is_wanted(&self.graph));
+        tap.map(|tap| tap.seen(now_ns()))
+    }
+
+    /// Whether it should be sent telemetry, and why not: what its health page says, whether or not there is one.
+    pub fn verdict(&self) -> Verdict {
+        self.own.verdict()
+    }
+
+    /// Whether it writes a log of its own.
+    pub fn has_log(&self) -> bool {
+        self.graph.telemetry.logs.is_some()
     }
 
     /// What is wrong right now.
     pub fn health(&self) -> &Health {
         &self.health
     }
-
-    /// Takes nothing new, lets what was accepted leave until `deadline`, and says what did not. Blocks.
-    ///
-    /// Requests in flight have half of that time: what was acknowledged must not run out of it because somebody stalls in the
-    /// middle of a body.
-    pub fn shutdown(self, deadline: Instant) -> DrainReport {
-        let mut report = DrainReport::default();
-        self.queues.iter().for_each(ExporterQueue::hurry);
-        let now = Instant::now();
-        let for_requests = now + deadline.saturating_duration_since(now) / 2;
-        // A chain is made after those that it leads to: backwards, what one lets go finds the next one open.
-        let chains = || self.chains.iter().rev();
-        let counters: Vec<_> = self.listening.iter().map(|(name, _)| name.clone()).collect();
-        // Requests in flight wait for batches that linger: those are sent on while the receivers stop.
-        let stopping: Vec<_> = self
-            .listening
-            .into_iter()
-            .map(|(_, listening)| {
-                thread::spawn(move || {
-                    let cut = listening.drain(for_requests);
-                    (cut, listening.counts())
-                })
-            })
-            .collect();
-        while stopping.iter().any(|thread| !thread.is_finished()) {
-            chains().for_each(|chain| chain.flush(now_ns()));
-            thread::sleep(limits::DRAIN_STEP);
-        }
-        for (name, thread) in counters.into_iter().zip(stopping) {
-            if let Ok((cut, counts)) = thread.join() {
-                report.connections_cut += cut;
-                report.receivers.push((name, counts));
-            }
-        }
-        report.held = chains().map(|chain| chain.close(now_ns())).sum();
-        report.undelivered = drain(&self.queues, &self.shards, deadline);
-        report.silent = self.queues.len() - report.undelivered.len();
-        // Nothing that could still leave is left: what runs on (looking at memory, say) is not waited for.
-        report.threads_left = self.shards.stop(Instant::now());
-        report.stats = self.ledger.stats();
-        report.summary = self.tap.map(|tap| tap.close(now_ns()));
-        report
-    }
 }
 
-/// Lets every queue run empty, all at once.
-fn drain(queues: &[ExporterQueue], shards: &Shards, deadline: Instant) -> Vec<Undelivered> {
-    let (tell, told) = std::sync::mpsc::sync_channel(queues.len());
-    for (i, queue) in queues.iter().enumerate() {
-        let (queue, tell) = (queue.clone(), tell.clone());
-        shards.spawn(i, async move {
-            let undelivered = queue.drain(deadline.into()).await;
-            // Nobody listens any more only if the drain took longer than it may.
-            let _ = tell.send(undelivered);
-        });
-    }
-    drop(tell);
-    let give_up = deadline.max(Instant::now()) + limits::STOP_GRACE;
-    let next = || told.recv_timeout(give_up.saturating_duration_since(Instant::now())).ok();
-    std::iter::from_fn(next).take(queues.len()).collect()
-}
-
-/// Exporters that are scraped, by name.
-type Scraped = BTreeMap<Id, PrometheusExporter>;
-
-/// Makes the exporters that are scraped, and binds their sockets.
-fn scraped(graph: &Graph, budget: &Budget) -> Result<(Scraped, Vec<(Id, Endpoint)>), StartError> {
-    let (mut exporters, mut endpoints) = (Scraped::new(), Vec::new());
-    for (id, settings) in &graph.exporters {
-        if let Settings::Prometheus(settings) = settings {
-            let config = PrometheusConfig { name: id.to_string(), ..settings.config.clone() };
-            let exporter = PrometheusExporter::with_budget(config, budget.clone());
-            let source = |source| StartError::Serve { exporter: id.clone(), source };
-            endpoints.push((id.clone(), Endpoint::bind(&exporter, &settings.endpoint).map_err(source)?));
-            exporters.insert(id.clone(), exporter);
-        }
-    }
-    Ok((exporters, endpoints))
-}
-
-fn limiters(graph: &Graph) -> Result<BTreeMap<Id, MemoryLimiter>, StartError> {
-    let total = memory_limit::total_memory().unwrap_or(limits::UNKNOWN_MEMORY_BYTES);
-    let make = |(id, settings): (&Id, _)| {
-        let limiter = MemoryLimiter::new(settings, total);
-        let limiter = limiter.map_err(|source| StartError::Memory { limiter: id.clone(), source })?;
-        Ok((id.clone(), limiter))
-    };
+fn open_limiters(graph: &Graph) -> Result<BTreeMap<Id, MemoryLimiter>, StartError> {
+    let make = |(id, settings): (&Id, _)| Ok((id.clone(), memory::limiter(id, settings, memory::total())?));
     graph.limiters.iter().map(make).collect()
 }
 
-/// Bytes that bodies and batches may take up where no memory limiter says it.
-fn default_budget() -> usize {
-    let total = memory_limit::total_memory().unwrap_or(limits::UNKNOWN_MEMORY_BYTES);
-    usize::try_from(total / 100 * limits::DEFAULT_BUDGET_PERCENT).unwrap_or(usize::MAX)
+fn open_receivers(
+    graph: &Graph,
+    sockets: &mut Sockets,
+    books: &mut BTreeMap<Id, ReceiverMeter>,
+    tracer: Option<&Tracer>,
+) -> Result<BTreeMap<Id, receivers::Opened>, StartError> {
+    let mut around = receivers::Surroundings { sockets, books, running: &BTreeMap::new(), tracer };
+    let open =
+        |(id, settings): (&Id, _)| Ok((id.clone(), receivers::Opened::open(id, settings, &mut around)?));
+    graph.receivers.iter().map(open).collect()
 }
 
-/// The summary, where an exporter wants one.
-fn tap(graph: &Graph) -> Result<Option<Tap>, StartError> {
-    let wanted = graph.exporters.values().any(|settings| *settings == Settings::Summary);
-    wanted.then(Tap::start).transpose().map_err(StartError::Threads)
+/// What the engine tells of itself. A replay shows no pages: their ports are those of an engine that runs.
+fn open_own(
+    graph: &Graph,
+    metrics: Option<SocketAddr>,
+    purpose: Purpose,
+) -> Result<telemetry::Opened, StartError> {
+    let unseen = TelemetrySettings { readers: Some(Vec::new()), traces: None, ..graph.telemetry.clone() };
+    let wanted = match purpose {
+        Purpose::Serve => wanted(graph, metrics),
+        Purpose::Replay => telemetry::Wanted { settings: &unseen, metrics: None, health: Vec::new() },
+    };
+    telemetry::Opened::open(&wanted, None, &mut Sockets::default()).map_err(StartError::Telemetry)
 }
 
-struct Builder<'a> {
-    graph: &'a Graph,
-    shards: &'a Shards,
-    limiters: BTreeMap<Id, MemoryLimiter>,
-    budget: Budget,
-    scraped: Scraped,
-    ledger: Ledger,
-    health: Health,
-    /// One for each exporter and signal, so that a flood of one signal cannot starve another.
-    queues: BTreeMap<(Id, Signal), ExporterQueue>,
-    chains: Vec<Arc<Chain>>,
-    /// What all exporters `summary` feed.
-    tap: Option<Tap>,
-    /// By pipeline and shard.
-    doors: BTreeMap<(String, usize), Arc<dyn Inlet>>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(graph: &'a Graph, shards: &'a Shards) -> Result<Self, StartError> {
-        Ok(Self {
-            graph,
-            shards,
-            limiters: limiters(graph)?,
-            budget: Budget::new(default_budget()),
-            scraped: Scraped::new(),
-            ledger: Ledger::new(),
-            health: Health::new(),
-            queues: BTreeMap::new(),
-            chains: Vec::new(),
-            tap: tap(graph)?,
-            doors: BTreeMap::new(),
-        })
-    }
-
-    fn build(&mut self) {
-        for limiter in self.limiters.values() {
-            self.shards.spawn(0, limiter.clone().watch());
-        }
-        for plan in &self.graph.pipelines {
-            for shard in 0..self.shards.count() {
-                let chain = self.chain(plan, shard);
-                self.doors.insert((plan.name.clone(), shard), door::prune(chain, plan));
-            }
-        }
-    }
-
-    fn chain(&mut self, plan: &Plan, shard: usize) -> Arc<Chain> {
-        let limiter = plan.limiter.as_ref().and_then(|id| self.limiters.get(id)).cloned();
-        let budget = limiter.as_ref().map_or(&self.budget, MemoryLimiter::budget).clone();
-        let parts = ChainParts {
-            name: plan.name.clone(),
-            signal: plan.signal,
-            shard,
-            steps: plan
-                .stages
-                .iter()
-                .map(|stage| stages::step(stage, plan, &self.ledger, &self.health))
-                .collect(),
-            outlets: plan.exporters.iter().map(|id| self.outlet(id, plan, shard)).collect(),
-            depth: plan.depth,
-            budget,
-            limiter,
-            compressor: None,
-        };
-        self.place(parts)
-    }
-
-    /// Puts a chain together and runs it on its shard.
-    fn place(&mut self, parts: ChainParts) -> Arc<Chain> {
-        let shard = parts.shard;
-        let chain = Chain::new(parts, &self.ledger);
-        self.shards.spawn(shard, chain.clone().run());
-        self.chains.push(chain.clone());
-        chain
-    }
-
-    fn outlet(&mut self, id: &Id, plan: &Plan, shard: usize) -> Outlet {
-        let settings = &self.graph.exporters[id];
-        let key = (id.clone(), plan.signal);
-        if !self.queues.contains_key(&key) {
-            let exporter = match self.scraped.get(id) {
-                Some(exporter) => Arc::new(exporter.clone()),
-                None => exporters::exporter(id, settings, self.tap.as_ref()),
-            };
-            let settings = exporters::queue(settings, &self.budget);
-            let queue = ExporterQueue::start(exporter, settings, self.shards, &self.ledger, &self.health);
-            self.queues.insert(key.clone(), queue);
-        }
-        let outlet = Outlet::Exporter { queue: self.queues[&key].clone(), required: true };
-        let Some(batcher) = exporters::batcher(settings) else { return outlet };
-        // Its batches are of this exporter alone, whatever the pipeline's other exporters take.
-        let parts = ChainParts {
-            name: format!("{}:{id}", plan.name),
-            signal: plan.signal,
-            shard,
-            steps: vec![batcher],
-            outlets: vec![outlet],
-            depth: plan.depth,
-            budget: self.budget.clone(),
-            limiter: None,
-            compressor: None,
-        };
-        Outlet::Inlet(self.place(parts))
-    }
-}
-
-/// A receiver's ways in on one shard.
-fn inlets(graph: &Graph, doors: &BTreeMap<(String, usize), Arc<dyn Inlet>>, id: &Id, shard: usize) -> Inlets {
-    let mut inlets = Inlets::new();
-    for signal in Signal::ALL {
-        let ways: Vec<_> = graph
-            .fed_by(id, signal)
-            .filter_map(|plan| doors.get(&(plan.name.clone(), shard)).cloned())
-            .collect();
-        if let Some(way) = door::to_all(ways) {
-            inlets = inlets.with(signal, way);
-        }
-    }
-    inlets
+/// What a graph wants to be told of it.
+fn wanted(graph: &Graph, metrics: Option<SocketAddr>) -> telemetry::Wanted<'_> {
+    let health = graph.extensions.iter().filter_map(|(id, settings)| match settings {
+        Settings::HealthCheck(settings) => Some((id.to_string(), settings.as_ref())),
+        _ => None,
+    });
+    telemetry::Wanted { settings: &graph.telemetry, metrics, health: health.collect() }
 }
 
 #[cfg(test)]

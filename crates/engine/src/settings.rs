@@ -6,10 +6,12 @@
 
 pub mod address;
 pub mod duration;
+pub mod link;
 pub mod row;
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
+use connect::Secret;
 use operators::SettingError;
 
 use crate::{
@@ -18,7 +20,8 @@ use crate::{
 };
 
 pub use address::Address;
-pub use row::{Kind, Setting, paths};
+pub use link::{Link, links};
+pub use row::{Kind, Role, Setting, paths, refused};
 
 /// A map of the configuration, read by rows.
 #[derive(Debug)]
@@ -224,6 +227,30 @@ impl<'a> Section<'a> {
         self.value(key).and_then(|node| self.text_of(key, node))
     }
 
+    /// A secret, if it is there.
+    pub fn secret(&self, key: &str) -> Option<Secret> {
+        let text = self.value(key).and_then(|node| self.text_in(key, node, true))?;
+        Some(text).filter(|text| !text.is_empty()).map(Secret::from)
+    }
+
+    /// A list of secrets.
+    pub fn secrets(&self, key: &str) -> Vec<Secret> {
+        let items = self.items(key, "a list of texts").iter();
+        items.filter_map(|item| self.text_in(key, item, true)).map(Secret::from).collect()
+    }
+
+    /// Names and secrets, in the order of the names.
+    pub fn secret_map(&self, key: &str) -> BTreeMap<String, Secret> {
+        let Some(node) = self.value(key) else { return BTreeMap::new() };
+        if !matches!(node.value, Value::Map(_)) {
+            self.error(key, format!("`{key}` takes a map of names to texts"), "");
+        }
+        let entry = |entry: &crate::yaml::Entry| {
+            Some((entry.key.clone(), self.text_in(&entry.key, &entry.node, true)?.into()))
+        };
+        node.entries().iter().filter_map(entry).collect()
+    }
+
     /// One of the row's words; the default (or the first) where it is absent or wrong.
     pub fn choice(&self, key: &str) -> &'static str {
         let row = self.row(key);
@@ -298,6 +325,11 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// The row's default, as it is written.
+    pub fn default_of(&self, key: &str) -> &'static str {
+        self.row(key).default
+    }
+
     /// The node under a key, for settings with a shape of their own.
     pub fn value(&self, key: &str) -> Option<&'a Node> {
         debug_assert!(self.rows.iter().any(|row| row.key == key), "no row for `{key}` in `{}`", self.path);
@@ -346,13 +378,20 @@ impl<'a> Section<'a> {
         node.scalar()
     }
 
+    /// The text of a node under a key, or in what stands under it.
     fn text_of(&self, key: &str, node: &Node) -> Option<String> {
+        self.text_in(key, node, false)
+    }
+
+    fn text_in(&self, key: &str, node: &Node, is_secret: bool) -> Option<String> {
         if let Some(original) = &node.original {
             return Some(original.clone());
         }
         let problem = match node.scalar() {
             Some(Scalar::Text(text)) => return Some(text.to_owned()),
             Some(Scalar::Null) => return Some(String::new()),
+            // A number may be a secret too.
+            Some(_) if is_secret => (format!("`{key}` takes text, and this is none"), "put it in quotes"),
             Some(other) => (format!("`{key}` takes text, not {}", other.describe()), "put it in quotes"),
             None => (format!("`{key}` takes text, not {}", node.describe()), ""),
         };

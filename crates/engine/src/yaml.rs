@@ -96,7 +96,7 @@ impl Node {
 /// Reads a file's text. What is wrong with its syntax is told in `problems`; there is no tree then.
 pub fn parse(text: &str, problems: &mut Diagnostics) -> Option<Node> {
     if text.len() > MAX_FILE_BYTES {
-        let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", text.len());
+        let message = format!("the file is longer than what is read: at most {MAX_FILE_BYTES} bytes");
         problems.error(Place::default(), "", message, "");
         return None;
     }

@@ -18,6 +18,14 @@ pub const QUEUE: Setting = Setting::new(
 pub const RETRY: Setting =
     Setting::new("retry_on_failure", Kind::Table(RETRY_ROWS), "", "How a send that failed is repeated.");
 
+/// The same where the first pause is short.
+pub const HASTY_RETRY: Setting = Setting::new(
+    "retry_on_failure",
+    Kind::Table(HASTY_RETRY_ROWS),
+    "",
+    "How a send that failed is repeated.",
+);
+
 const SIZES: i64 = u32::MAX as i64;
 
 const QUEUE_ROWS: &[Setting] = &[
@@ -63,6 +71,15 @@ const QUEUE_BATCH_ROWS: &[Setting] = &[
     Setting::new("max_size", Kind::Int(0, SIZES), "0", "The largest batch, counted by `sizer`. 0: no bound."),
     Setting::new("sizer", Kind::Choice(&["items", "bytes"]), "items", "What the sizes count."),
     Setting::later("partition", "batches are kept apart by tenant and headers already; remove the key"),
+];
+
+const HASTY_RETRY_ROWS: &[Setting] = &[
+    RETRY_ROWS[0],
+    Setting { default: "50ms", ..RETRY_ROWS[1] },
+    RETRY_ROWS[2],
+    RETRY_ROWS[3],
+    RETRY_ROWS[4],
+    RETRY_ROWS[5],
 ];
 
 const RETRY_ROWS: &[Setting] = &[
@@ -191,7 +208,8 @@ fn read_batch(section: &Section<'_>) -> QueueBatchSettings {
     settings
 }
 
-fn read_retry(section: &Section<'_>) -> RetrySettings {
+/// Reads `retry_on_failure`.
+pub fn read_retry(section: &Section<'_>) -> RetrySettings {
     let settings = RetrySettings {
         enabled: section.bool("enabled"),
         initial_interval: section.duration("initial_interval"),

@@ -1,12 +1,17 @@
 //! `otlp` and `otlphttp`: telemetry sent on over OTLP.
 
-use std::time::Duration;
-
-use connect::otlp::{Encoding, OtlpConfig, Protocol, exporter::ClientKeepalive};
+use connect::{
+    otlp::{Encoding, OtlpConfig, Protocol, exporter::ClientKeepalive, http_path},
+    tls::{Alpn, TlsClientSettings},
+};
 use otlp::{Codec, Signal};
 
-use super::{Class, Component, Settings, delivery};
-use crate::settings::{Kind, Section, Setting};
+use super::{Class, Component, Settings, auth, delivery, tls};
+use crate::{
+    diagnostic::mask,
+    limits::NO_TIMEOUT,
+    settings::{Kind, Section, Setting},
+};
 
 /// Exporter `otlp` (gRPC).
 pub const GRPC: Component = Component {
@@ -30,36 +35,9 @@ pub const HTTP: Component = Component {
     read: read_http,
 };
 
-const TLS_LATER: &str = "TLS is not there yet; only `insecure: true` is";
-const AUTH_LATER: &str = "authenticators are not there yet; a static token can stand in `headers`";
-
-const TLS_ROWS: &[Setting] = &[
-    Setting::new(
-        "insecure",
-        Kind::Bool,
-        "false",
-        "Whether to speak without TLS; must be true until TLS is there.",
-    ),
-    Setting::later("insecure_skip_verify", TLS_LATER),
-    Setting::later("ca_file", TLS_LATER),
-    Setting::later("ca_pem", TLS_LATER),
-    Setting::later("cert_file", TLS_LATER),
-    Setting::later("cert_pem", TLS_LATER),
-    Setting::later("key_file", TLS_LATER),
-    Setting::later("key_pem", TLS_LATER),
-    Setting::later("server_name_override", TLS_LATER),
-    Setting::later("min_version", TLS_LATER),
-    Setting::later("max_version", TLS_LATER),
-    Setting::later("cipher_suites", TLS_LATER),
-    Setting::later("curve_preferences", TLS_LATER),
-    Setting::later("reload_interval", TLS_LATER),
-    Setting::later("include_system_ca_certs_pool", TLS_LATER),
-    Setting::later("tpm", TLS_LATER),
-];
-
-const TLS: Setting = Setting::new("tls", Kind::Table(TLS_ROWS), "", "Transport security.");
-
-const HEADERS: Setting = Setting::new("headers", Kind::TextMap, "", "Headers sent with every request.");
+/// The row of `headers`.
+pub(super) const HEADERS: Setting =
+    Setting::new("headers", Kind::SecretMap, "", "Headers sent with every request.");
 
 const COMPRESSION: Setting = Setting::new(
     "compression",
@@ -91,17 +69,14 @@ const KEEPALIVE: &[Setting] = &[
     ),
 ];
 
-/// How long an attempt may take where the configuration sets no bound.
-const NO_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
-
 const GRPC_ROWS: &[Setting] = &[
     Setting::new(
         "endpoint",
         Kind::Text,
         "",
-        "Where to: `host:port`, or `http://host:port` for no TLS. Required.",
+        "Where to: `host:port`; a scheme, `https://` or `http://`, decides over TLS. Required.",
     ),
-    TLS,
+    tls::TLS_CLIENT,
     HEADERS,
     COMPRESSION,
     COMPRESSION_PARAMS,
@@ -109,7 +84,7 @@ const GRPC_ROWS: &[Setting] = &[
     Setting::new("keepalive", Kind::Table(KEEPALIVE), "", "Pings, where this is there."),
     delivery::QUEUE,
     delivery::RETRY,
-    Setting::later("auth", AUTH_LATER),
+    auth::CLIENT,
     Setting::later("authority", "the authority is always that of the endpoint"),
     Setting::later(
         "balancer_name",
@@ -135,7 +110,7 @@ const HTTP_ROWS: &[Setting] = &[
     Setting::new("logs_endpoint", Kind::Text, "", "The whole URL for logs."),
     Setting::new("metrics_endpoint", Kind::Text, "", "The whole URL for metrics."),
     Setting::new("profiles_endpoint", Kind::Text, "", "The whole URL for profiles."),
-    TLS,
+    tls::TLS_CLIENT,
     HEADERS,
     COMPRESSION,
     COMPRESSION_PARAMS,
@@ -148,7 +123,7 @@ const HTTP_ROWS: &[Setting] = &[
     Setting::new("timeout", Kind::Duration, "30s", "How long one attempt may take; 0: as long as it likes."),
     delivery::QUEUE,
     delivery::RETRY,
-    Setting::later("auth", AUTH_LATER),
+    auth::CLIENT,
     Setting::later("cookies", "cookies are not kept"),
     Setting::later("disable_keep_alives", "connections are always kept open"),
     Setting::later("force_attempt_http2", "requests are sent over HTTP/1.1"),
@@ -178,16 +153,23 @@ impl OtlpExporterSettings {
     pub fn reaches(&self, signal: Signal) -> bool {
         self.config.protocol == Protocol::Grpc
             || !self.config.endpoint.is_empty()
-            || self.url(signal).is_some()
+            || self.config.own_endpoint(signal).is_some()
     }
 
-    /// The whole URL for a signal, where one is configured.
-    fn url(&self, signal: Signal) -> Option<&str> {
-        match signal {
-            Signal::Traces => self.config.traces_endpoint.as_deref(),
-            Signal::Logs => self.config.logs_endpoint.as_deref(),
-            Signal::Metrics => self.config.metrics_endpoint.as_deref(),
-            Signal::Profiles => self.config.profiles_endpoint.as_deref(),
+    /// Where records of a signal go: the URL of their own, else the endpoint.
+    pub fn destination(&self, signal: Signal) -> String {
+        self.config.own_endpoint(signal).unwrap_or(&self.config.endpoint).to_owned()
+    }
+
+    /// The whole URL to which requests of a signal go; for gRPC the endpoint, as it is configured.
+    pub fn url_of(&self, signal: Signal) -> String {
+        let (own, endpoint) = (self.config.own_endpoint(signal), &self.config.endpoint);
+        match self.config.protocol {
+            Protocol::Grpc => endpoint.clone(),
+            Protocol::Http => own.map_or_else(
+                || format!("{}{}", endpoint.trim_end_matches('/'), http_path(signal)),
+                str::to_owned,
+            ),
         }
     }
 
@@ -195,7 +177,7 @@ impl OtlpExporterSettings {
     pub fn named(&self, name: &str) -> OtlpConfig {
         let mut config = OtlpConfig { name: name.to_owned(), ..self.config.clone() };
         if config.endpoint.is_empty() {
-            let any = Signal::ALL.into_iter().find_map(|signal| self.url(signal));
+            let any = Signal::ALL.into_iter().find_map(|signal| self.config.own_endpoint(signal));
             config.endpoint = any.unwrap_or_default().to_owned();
         }
         config
@@ -204,16 +186,16 @@ impl OtlpExporterSettings {
 
 fn read_grpc(section: &Section<'_>, _: &[Signal]) -> Settings {
     let endpoint = section.optional_text("endpoint");
-    let insecure = section.table_or_empty("tls").bool("insecure");
+    let tls = tls::read_client(section);
     match endpoint.as_deref() {
         // Something else than text was told already.
         None if section.has("endpoint") => {}
         None | Some("") => {
             section.error("endpoint", "`endpoint` is missing", "such as `endpoint: localhost:4317`");
         }
-        Some(endpoint) => reachable(section, "endpoint", endpoint, insecure),
+        Some(endpoint) => reachable(section, "endpoint", endpoint, &tls),
     }
-    let endpoint = endpoint.unwrap_or_default();
+    let endpoint = mask::without_userinfo(&endpoint.unwrap_or_default());
     let keepalive = section.table("keepalive").map(|keepalive| ClientKeepalive {
         time: keepalive.duration("time"),
         timeout: keepalive.duration("timeout"),
@@ -221,7 +203,7 @@ fn read_grpc(section: &Section<'_>, _: &[Signal]) -> Settings {
     });
     read_common(
         section,
-        OtlpConfig { protocol: Protocol::Grpc, endpoint, insecure, keepalive, ..OtlpConfig::default() },
+        OtlpConfig { protocol: Protocol::Grpc, endpoint, tls, keepalive, ..OtlpConfig::default() },
     )
 }
 
@@ -230,15 +212,20 @@ fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
         "json" => Encoding::Json,
         _ => Encoding::Proto,
     };
-    let insecure = section.table_or_empty("tls").bool("insecure");
+    let tls = tls::read_client(section);
     let url = |key: &str| {
         let text = section.optional_text(key).filter(|text| !text.is_empty())?;
         if text.contains("://") {
-            reachable(section, key, &text, insecure);
+            reachable(section, key, &text, &tls);
         } else {
-            section.error(key, format!("`{text}` is not a URL"), format!("write `http://{text}`"));
+            section.error(
+                key,
+                format!("`{text}` is not a URL"),
+                format!("write `https://{text}` or `http://{text}`"),
+            );
         }
-        Some(text)
+        // One that names a user was refused; settings show everything but secrets.
+        Some(mask::without_userinfo(&text))
     };
     let config = OtlpConfig {
         protocol: Protocol::Http,
@@ -248,7 +235,7 @@ fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
         metrics_endpoint: url("metrics_endpoint"),
         profiles_endpoint: url("profiles_endpoint"),
         encoding,
-        insecure,
+        tls: tls.clone(),
         ..OtlpConfig::default()
     };
     if !Signal::ALL.iter().any(|signal| section.has(&format!("{signal}_endpoint")))
@@ -260,9 +247,11 @@ fn read_http(section: &Section<'_>, _: &[Signal]) -> Settings {
 }
 
 /// Tells why an exporter could not send to this endpoint.
-fn reachable(section: &Section<'_>, key: &str, endpoint: &str, insecure: bool) {
-    let config = OtlpConfig { endpoint: endpoint.to_owned(), insecure, ..OtlpConfig::default() };
-    if let Err(error) = config.validate() {
+fn reachable(section: &Section<'_>, key: &str, endpoint: &str, tls: &TlsClientSettings) {
+    // A name that is none is told where it stands.
+    let tls = TlsClientSettings { server_name_override: None, ..tls.clone() };
+    let config = OtlpConfig { endpoint: endpoint.to_owned(), tls, ..OtlpConfig::default() };
+    if let Err(error) = config.validate_values() {
         section.error(key, error.message, "");
     }
 }
@@ -281,13 +270,19 @@ fn read_common(section: &Section<'_>, mut config: OtlpConfig) -> Settings {
     if config.compression.is_none() && params.has("level") {
         params.error("level", "there is no compression to have a level", "remove it, or set `compression`");
     }
-    config.headers = section.text_map("headers").into_iter().collect();
+    auth::check(section);
+    config.headers = auth::headers(section, "headers");
     for (name, value) in &config.headers {
-        let config = OtlpConfig::default().with_header(name, value);
-        if let Err(error) = config.validate() {
+        let config = OtlpConfig::default().with_header(name, value.clone());
+        if let Err(error) = config.validate_values() {
             section.error("headers", error.message, "");
         }
     }
+    let alpn = match config.protocol {
+        Protocol::Grpc => Alpn::Http2,
+        Protocol::Http => Alpn::Http1,
+    };
+    tls::check_client(section, &config.tls, alpn, config.speaks_tls());
     let delivery = delivery::read(section);
     // No timeout is a very long one.
     config.timeout = if delivery.timeout.is_zero() { NO_TIMEOUT } else { delivery.timeout };

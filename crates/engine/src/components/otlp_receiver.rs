@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use connect::otlp::{GrpcSettings, HttpSettings, Keepalive, ReceiverSettings};
+use connect::{
+    auth::ServerAuthSettings,
+    cors::CorsSettings,
+    otlp::{GrpcSettings, HttpSettings, Keepalive, ReceiverSettings},
+    tls::Alpn,
+};
 use otlp::{Check, Signal};
 
-use super::{Class, Component, Settings};
+use super::{Class, Component, Settings, auth, tls};
 use crate::settings::{Kind, Section, Setting};
 
 /// What an OTLP receiver is told. Its name is set when it is placed into a graph.
@@ -42,8 +47,6 @@ const PROTOCOLS: &[Setting] = &[
     Setting::new("http", Kind::Table(HTTP), "", "OTLP/HTTP with protobuf or JSON bodies."),
 ];
 
-const TLS_LATER: &str = "TLS is not there yet; put a proxy that speaks it in front";
-const AUTH_LATER: &str = "authenticators are not there yet";
 const BUFFER: Kind = Kind::Int(0, 1 << 30);
 
 const GRPC: &[Setting] = &[
@@ -80,10 +83,10 @@ const GRPC: &[Setting] = &[
         "false",
         "Whether request headers travel with the telemetry.",
     ),
-    Setting::later("auth", AUTH_LATER),
+    auth::SERVER,
     Setting::later("dialer", "a listener does not dial; remove the key"),
     Setting::later("middlewares", "there are no middlewares"),
-    Setting::later("tls", TLS_LATER),
+    tls::TLS_SERVER,
 ];
 
 const KEEPALIVE: &[Setting] = &[
@@ -119,6 +122,29 @@ const SERVER_PARAMETERS: &[Setting] = &[
     ),
 ];
 
+const CORS: &[Setting] = &[
+    Setting::new(
+        "allowed_origins",
+        Kind::TextList,
+        "",
+        "Origins of pages that may send, `https://shop.example`; one `*` in each stands for anything. `*` alone is every origin, \
+         without credentials.",
+    ),
+    Setting::new(
+        "allowed_headers",
+        Kind::TextList,
+        "",
+        "Headers that pages may send besides `Accept`, `Content-Type` and `X-Requested-With`; `*` for all.",
+    ),
+    Setting::new("exposed_headers", Kind::TextList, "", "Headers of answers that pages may read."),
+    Setting::new(
+        "max_age",
+        Kind::Int(0, 86_400),
+        "0",
+        "Seconds for which a browser may remember what it was told; 0 leaves it to the browser.",
+    ),
+];
+
 const HTTP: &[Setting] = &[
     Setting::new("endpoint", Kind::Address, "localhost:4318", "Where to listen; port 0 takes any free one."),
     Setting::new("transport", Kind::Choice(&["tcp"]), "tcp", "The network."),
@@ -150,14 +176,14 @@ const HTTP: &[Setting] = &[
         "1m",
         "Close a connection after so long without requests, one of HTTP/1.1 after `read_header_timeout` if that is shorter; 0: never.",
     ),
-    Setting::later("auth", AUTH_LATER),
+    auth::SERVER,
+    Setting::new("cors", Kind::Table(CORS), "", "Web pages of which origins may send; none, without it."),
     Setting::later("compression_algorithms", "gzip, zstd and none are always taken; remove the key"),
-    Setting::later("cors", "requests from browsers are not there yet"),
     Setting::later("keep_alives_enabled", "connections are always kept open; remove the key"),
     Setting::later("middlewares", "there are no middlewares"),
     Setting::later("read_timeout", "the time a body may take is fixed; remove the key"),
     Setting::later("response_headers", "responses have fixed headers"),
-    Setting::later("tls", TLS_LATER),
+    tls::TLS_SERVER,
     Setting::later("write_timeout", "responses are small; remove the key"),
 ];
 
@@ -175,6 +201,7 @@ fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
 
 fn read_grpc(section: &Section<'_>) -> GrpcSettings {
     section.choice("transport");
+    auth::check(section);
     let defaults = GrpcSettings::default();
     let keepalive = section.table_or_empty("keepalive").table_or_empty("server_parameters");
     let optional = |duration: Duration| Some(duration).filter(|duration| !duration.is_zero());
@@ -199,12 +226,15 @@ fn read_grpc(section: &Section<'_>) -> GrpcSettings {
             timeout: optional(keepalive.duration("timeout")).unwrap_or(defaults.keepalive.timeout),
         },
         include_metadata: section.bool("include_metadata"),
+        auth: None,
+        tls: tls::read_server(section, Alpn::Http2),
         windows: defaults.windows,
     }
 }
 
 fn read_http(section: &Section<'_>) -> HttpSettings {
     section.choice("transport");
+    auth::check(section);
     let path = |signal: Signal| {
         let key = format!("{signal}_url_path");
         let text = section.text(&key);
@@ -229,15 +259,50 @@ fn read_http(section: &Section<'_>) -> HttpSettings {
             defaults.max_request_body_size,
         ),
         include_metadata: section.bool("include_metadata"),
+        auth: None,
+        cors: section.table("cors").and_then(|cors| read_cors(&cors)),
+        tls: tls::read_server(section, Alpn::Http),
         read_header_timeout: section.duration("read_header_timeout"),
         idle_timeout: Some(section.duration("idle_timeout")).filter(|timeout| !timeout.is_zero()),
         windows: defaults.windows,
     }
 }
 
-/// Where to listen; a warning where others than this machine can connect and nothing says that this is meant.
+/// Puts in who may send, where the keys of this path say it.
+pub fn authenticate(settings: &mut OtlpReceiverSettings, path: &str, auth: &ServerAuthSettings) {
+    match path {
+        "protocols.grpc.auth.authenticator" => {
+            settings.grpc.iter_mut().for_each(|grpc| grpc.auth = Some(auth.clone()));
+        }
+        _ => settings.http.iter_mut().for_each(|http| http.auth = Some(auth.clone())),
+    }
+}
+
+fn read_cors(section: &Section<'_>) -> Option<CorsSettings> {
+    let cors = CorsSettings {
+        allowed_origins: section.text_list("allowed_origins"),
+        allowed_headers: section.text_list("allowed_headers"),
+        exposed_headers: section.text_list("exposed_headers"),
+        max_age: section.count("max_age") as u64,
+    };
+    if let Err((key, message)) = cors.validate() {
+        section.error(key, message, "");
+    }
+    Some(cors).filter(|cors| !cors.allowed_origins.is_empty())
+}
+
+/// Where to listen; a warning where others than this machine can connect and nothing says who may.
 fn endpoint(section: &Section<'_>) -> String {
-    section.address("endpoint").to_string()
+    let address = section.address("endpoint");
+    if address.is_everywhere() && !section.has("auth") && !section.has("tls") {
+        let message = format!("everybody who reaches this machine may send to {address}");
+        section.warning(
+            "endpoint",
+            message,
+            "set `auth`, or listen on one address of a network that you trust",
+        );
+    }
+    address.to_string()
 }
 
 fn nonzero(value: usize, default: usize) -> usize {

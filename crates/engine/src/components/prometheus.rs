@@ -1,9 +1,12 @@
 //! `prometheus`: metrics for a Prometheus server to scrape.
 
-use connect::prometheus::{PrometheusConfig, TranslationStrategy};
+use connect::{
+    page::PageSettings,
+    prometheus::{PrometheusConfig, TranslationStrategy},
+};
 use otlp::Signal;
 
-use super::{Class, Component, Settings};
+use super::{Class, Component, Settings, auth, listeners, tls};
 use crate::settings::{Kind, Section, Setting};
 
 /// Exporter `prometheus`.
@@ -17,7 +20,8 @@ pub const COMPONENT: Component = Component {
     read,
 };
 
-const STRATEGIES: &[&str] = &[
+/// Names of translation strategies.
+pub(super) const STRATEGIES: &[&str] = &[
     TranslationStrategy::UnderscoreEscapingWithSuffixes.name(),
     TranslationStrategy::UnderscoreEscapingWithoutSuffixes.name(),
     TranslationStrategy::NoUtf8EscapingWithSuffixes.name(),
@@ -85,8 +89,8 @@ const ROWS: &[Setting] = &[
         "128",
         "MiB that series may take up; above, the same (only in Aldis).",
     ),
-    Setting::later("tls", "TLS is not there yet; put a proxy that speaks it in front"),
-    Setting::later("auth", "authenticators are not there yet"),
+    tls::TLS_SERVER,
+    auth::READERS,
     Setting::later("cors", "requests from browsers are not there yet"),
     Setting::later(
         "sending_queue",
@@ -108,7 +112,8 @@ const ROWS: &[Setting] = &[
     Setting::later("middlewares", "there are no middlewares"),
 ];
 
-const RESOURCE_ROWS: &[Setting] = &[
+/// The rows of `resource_to_telemetry_conversion`.
+pub(super) const RESOURCE_ROWS: &[Setting] = &[
     Setting::new("enabled", Kind::Bool, "false", "Whether every attribute of the resource is a label."),
     Setting::new(
         "exclude_service_attributes",
@@ -121,8 +126,8 @@ const RESOURCE_ROWS: &[Setting] = &[
 /// What an exporter for Prometheus is told. Its name is set when it is placed into a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrometheusSettings {
-    /// Where to listen.
-    pub endpoint: String,
+    /// Where to listen, and to whom.
+    pub server: PageSettings,
     /// Everything else.
     pub config: PrometheusConfig,
 }
@@ -135,12 +140,6 @@ fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
     }
     let const_labels: Vec<(String, String)> = section.text_map("const_labels").into_iter().collect();
     let resource = section.table_or_empty("resource_to_telemetry_conversion");
-    let has_suffixes = section.bool("add_metric_suffixes");
-    let word = section.choice("translation_strategy");
-    let strategy = match section.has("translation_strategy") || has_suffixes {
-        true => TranslationStrategy::ALL.into_iter().find(|strategy| strategy.name() == word),
-        false => Some(TranslationStrategy::UnderscoreEscapingWithoutSuffixes),
-    };
     let config = PrometheusConfig {
         namespace: section.text("namespace"),
         const_labels,
@@ -150,12 +149,22 @@ fn read(section: &Section<'_>, _: &[Signal]) -> Settings {
         exclude_service_attributes: resource.bool("exclude_service_attributes"),
         enable_open_metrics: section.bool("enable_open_metrics"),
         without_scope_info: section.bool("without_scope_info"),
-        translation_strategy: strategy.unwrap_or_default(),
+        translation_strategy: read_strategy(section),
         created_samples: section.bool("created_samples"),
         max_series: section.count("max_series"),
         max_series_bytes: section.count("max_series_mib") << 20,
         ..PrometheusConfig::default()
     };
-    let endpoint = section.address("endpoint").to_string();
-    Settings::Prometheus(Box::new(PrometheusSettings { endpoint, config }))
+    Settings::Prometheus(Box::new(PrometheusSettings { server: listeners::read_pages(section), config }))
+}
+
+/// Reads `translation_strategy`, before which the older `add_metric_suffixes` stands back.
+pub(super) fn read_strategy(section: &Section<'_>) -> TranslationStrategy {
+    let has_suffixes = section.bool("add_metric_suffixes");
+    let word = section.choice("translation_strategy");
+    let strategy = match section.has("translation_strategy") || has_suffixes {
+        true => TranslationStrategy::ALL.into_iter().find(|strategy| strategy.name() == word),
+        false => Some(TranslationStrategy::UnderscoreEscapingWithoutSuffixes),
+    };
+    strategy.unwrap_or_default()
 }

@@ -34,11 +34,11 @@ fn full(rows: &[Setting], indent: usize) -> String {
         Kind::Int(least, _) => format!("{pad}{}: {}\n", row.key, least.max(1)),
         Kind::Float(..) => format!("{pad}{}: 1\n", row.key),
         Kind::Duration => format!("{pad}{}: 1s\n", row.key),
-        Kind::Text | Kind::Value => format!("{pad}{}: x\n", row.key),
+        Kind::Text | Kind::Secret | Kind::Extension(_) | Kind::Value => format!("{pad}{}: x\n", row.key),
         Kind::Choice(words) => format!("{pad}{}: '{}'\n", row.key, words[0]),
         Kind::Address => format!("{pad}{}: localhost:1\n", row.key),
-        Kind::TextMap => format!("{pad}{}: {{x: y}}\n", row.key),
-        Kind::TextList => format!("{pad}{}: ['x']\n", row.key),
+        Kind::TextMap | Kind::SecretMap => format!("{pad}{}: {{x: y}}\n", row.key),
+        Kind::TextList | Kind::Secrets => format!("{pad}{}: ['x']\n", row.key),
         Kind::Table(inner) => format!("{pad}{}:\n{}", row.key, full(inner, indent + 2)),
         Kind::Tables(inner) => format!("{pad}{}:\n{pad}- x_: 1\n{}", row.key, full(inner, indent + 2))
             .replace(&format!("{pad}- x_: 1\n{pad}  "), &format!("{pad}- ")),
@@ -63,6 +63,7 @@ fn every_row_is_documented_once_and_its_default_can_be_read() {
                 Kind::Address => crate::settings::Address::parse(default).is_ok(),
                 Kind::Text | Kind::Value => true,
                 Kind::TextMap | Kind::TextList | Kind::Table(_) | Kind::Tables(_) => default.is_empty(),
+                Kind::Secret | Kind::Secrets | Kind::SecretMap | Kind::Extension(_) => default.is_empty(),
                 Kind::Later => false,
             };
             assert!(good, "{}: {path} has the default {default:?}", component.name);

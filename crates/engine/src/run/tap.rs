@@ -17,7 +17,11 @@ use operators::summary::{Snapshot, Summary};
 use otlp::Batch;
 use pipeline::{Charge, Exporter, Item, Outcome, Sender, clock::now_ns, exporter::BoxFuture};
 
-use crate::limits::{SUMMARY_BATCHES, SUMMARY_BYTES};
+use crate::{
+    components::Settings,
+    graph::Graph,
+    limits::{SUMMARY_BATCHES, SUMMARY_BYTES},
+};
 
 /// What a summary knows, and what it did not get to see.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +35,7 @@ pub struct Seen {
 /// A summary and the way to it.
 pub(super) struct Tap {
     way: Arc<Way>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What shards and the thread share.
@@ -51,6 +55,11 @@ struct Waiting {
 }
 
 impl Tap {
+    /// Whether an exporter of the graph feeds one.
+    pub(super) fn is_wanted(graph: &Graph) -> bool {
+        graph.exporters.values().any(|settings| *settings == Settings::Summary)
+    }
+
     pub(super) fn start() -> io::Result<Tap> {
         let (send, waiting) = mpsc::sync_channel::<Waiting>(SUMMARY_BATCHES);
         let way = Arc::new(Way {
@@ -67,7 +76,7 @@ impl Tap {
             }
         };
         let thread = thread::Builder::new().name("aldis-summary".into()).spawn(look)?;
-        Ok(Tap { way, thread })
+        Ok(Tap { way, thread: Some(thread) })
     }
 
     /// An exporter of this name that feeds it.
@@ -81,11 +90,18 @@ impl Tap {
     }
 
     /// What it knows once everything that waits has been looked at. Nothing is fed to it any more.
-    pub(super) fn close(self, now_ns: u64) -> Seen {
+    pub(super) fn close(mut self, now_ns: u64) -> Seen {
         drop(lock(&self.way.send).take());
         // If it panicked, what it has seen until then is told.
-        let _ = self.thread.join();
+        self.thread.take().map(JoinHandle::join);
         self.way.seen(now_ns)
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // The thread ends when nothing waits any more.
+        drop(lock(&self.way.send).take());
     }
 }
 

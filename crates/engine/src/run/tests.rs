@@ -1,14 +1,16 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect::otlp::{Keepalive, Protocol};
-use otlp::Codec;
+use otlp::{Codec, Signal};
 use pipeline::{
     Acknowledge,
     queue::{Bounds, Policy, Sizer},
 };
 
+mod red;
+
 use super::*;
-use crate::{check, graph::Stage};
+use crate::{check, components::Settings, graph::Stage};
 
 const FILE: &str = include_str!("../../testdata/configs/good/collector_production.yaml");
 
@@ -57,7 +59,7 @@ fn every_key_of_an_exporter_reaches_its_queue() {
         (config.name.as_str(), config.protocol, config.compression),
         ("otlp/tempo", Protocol::Grpc, Some(Codec::Zstd))
     );
-    assert_eq!(config.headers, [("x-scope-orgid".to_owned(), "1".to_owned())]);
+    assert_eq!(config.headers, [("x-scope-orgid".to_owned(), connect::Secret::from("1"))]);
     let queue = exporters::queue(&graph.exporters[&id("otlp/tempo")], &budget);
     assert_eq!(queue.bounds, Bounds { items: 10_000, sizer: Sizer::Records, bytes: 1 << 20 });
     assert_eq!((queue.consumers, queue.timeout), (4, Duration::from_secs(10)));
@@ -108,17 +110,33 @@ service:
 ";
     let graph = check(file, &|_| None).graph;
     let shards = Shards::start(1, "limits").unwrap();
-    let mut builder = Builder::new(&graph, &shards).unwrap();
-    builder.build();
-    let budget = |name: &str| builder.doors[&(name.to_owned(), 0)].budget().clone();
-    let each = ["traces/1", "traces/2", "traces/3"].map(budget);
-    let receiver = door::to_all(
-        graph
-            .fed_by(&id("otlp"), Signal::Traces)
-            .map(|plan| builder.doors[&(plan.name.clone(), 0)].clone())
-            .collect(),
-    )
-    .unwrap();
+    let (budget, ledger, health) = (Budget::new(1 << 30), Ledger::new(), Health::new());
+    let limiters = graph
+        .limiters
+        .iter()
+        .map(|(id, settings)| (id.clone(), memory::limiter(id, settings, memory::total()).unwrap()));
+    let mut sockets = Sockets::default();
+    let mut around = exporters::Surroundings { sockets: &mut sockets, budget: &budget, tap: None };
+    let opened =
+        |(id, settings): (&Id, _)| (id.clone(), exporters::Opened::open(id, settings, &mut around).unwrap());
+    let exporters = graph.exporters.iter().map(opened).map(|(id, opened)| (id, opened.start(&shards, 0)));
+    let (limiters, exporters) = (limiters.collect(), exporters.collect());
+    let mut assembly = pipelines::Assembly {
+        graph: &graph,
+        shards: &shards,
+        ledger: &ledger,
+        health: &health,
+        budget: &budget,
+        limiters: &limiters,
+        exporters: &exporters,
+        queues: &mut pipelines::Queues::new(),
+        gaps: &mut stages::GapMeters::default(),
+        replays: false,
+    };
+    let running = graph.pipelines.iter().map(|plan| assembly.pipeline(plan));
+    let doors: Vec<_> = running.map(|running| running.doors()[0].clone()).collect();
+    let each = [0, 1, 2].map(|i: usize| doors[i].budget().clone());
+    let receiver = door::to_all(doors).unwrap();
 
     let body = receiver.budget().try_charge(5 << 20).unwrap();
     assert_eq!(each.each_ref().map(Budget::used), [5 << 20; 3]);
@@ -130,4 +148,51 @@ service:
     assert_eq!(each.each_ref().map(Budget::used), [0, 79 << 20, 0]);
     drop(other);
     shards.stop(Instant::now());
+}
+
+#[test]
+fn what_exporters_keep_is_charged_to_the_limiters_in_front_of_them() {
+    let file = "
+receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}}
+processors:
+  memory_limiter/a: {check_interval: 1s, limit_mib: 300}
+  memory_limiter/b: {check_interval: 1s, limit_mib: 200}
+exporters: {nop: , nop/limited: , nop/free: }
+service:
+  pipelines:
+    metrics/a: {receivers: [otlp], processors: [memory_limiter/a], exporters: [nop, nop/limited]}
+    metrics/b: {receivers: [otlp], processors: [memory_limiter/b], exporters: [nop]}
+    metrics/c: {receivers: [otlp], exporters: [nop/free]}
+";
+    let graph = check(file, &|_| None).graph;
+    let make = |(id, settings): (&Id, _)| (id.clone(), memory::limiter(id, settings, 1 << 32).unwrap());
+    let limiters: BTreeMap<_, _> = graph.limiters.iter().map(make).collect();
+    let general = Budget::new(1 << 30);
+    let used = || {
+        let limiter = |name: &str| limiters[&id(name)].budget().used();
+        [limiter("memory_limiter/a"), limiter("memory_limiter/b"), general.used()]
+    };
+    for (exporter, expected) in [("nop", [7, 7, 0]), ("nop/limited", [7, 0, 0]), ("nop/free", [0, 0, 7])] {
+        let budget = memory::of_exporter(&id(exporter), &graph, &limiters, &general);
+        let charge = budget.try_charge(7);
+        assert_eq!((charge.is_some(), used()), (true, expected), "{exporter}");
+    }
+}
+
+#[test]
+fn an_address_that_is_in_use_is_told_from_one_that_is_not_to_be_had() {
+    let start = |address: &str| {
+        let file = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '{address}'}}}}}}}}\nexporters: {{nop: }}\n\
+             service: {{pipelines: {{logs: {{receivers: [otlp], exporters: [nop]}}}}}}\n"
+        );
+        Engine::start(&check(&file, &|_| None).graph, Options { shards: 1, ..Options::default() })
+    };
+    let first = start("127.0.0.1:0").unwrap();
+    let taken = start(&first.addresses()[0].address.to_string()).unwrap_err();
+    assert!(taken.is_address_in_use(), "{taken}");
+    // Of a network for documentation, RFC 5737: no machine has it.
+    let elsewhere = start("192.0.2.1:4317").unwrap_err();
+    assert!(!elsewhere.is_address_in_use(), "{elsewhere}");
+    first.shutdown(std::time::Instant::now());
 }

@@ -35,9 +35,15 @@ impl Address {
         Ok(Address { host: host.to_owned(), port })
     }
 
+    /// Whether it is every interface of the machine.
+    pub fn is_everywhere(&self) -> bool {
+        self.host.is_empty() || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified())
+    }
+
     /// Whether only this machine can reach it.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        let is_name = self.host.eq_ignore_ascii_case("localhost");
+        is_name || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 const UNITS: [(&str, f64); 8] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
+/// What [`parse`] takes, as a regular expression; how long a time may be it does not say.
+pub const PATTERN: &str = r"^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+
 /// Nanoseconds: the longest time that is taken, a century.
 const MAX_NANOS: f64 = 100.0 * 365.25 * 86_400e9;
 
@@ -55,9 +58,75 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanos.round() as u64))
 }
 
+/// Writes what [`parse`] reads, as Go does but without parts that are zero: `1m30s`, `200ms`, `1.5ms`.
+///
+/// ```
+/// use aldis_engine::settings::duration::write;
+/// use std::time::Duration;
+///
+/// assert_eq!(write(Duration::from_secs(7200)), "2h");
+/// assert_eq!(write(Duration::from_millis(90_500)), "1m30.5s");
+/// ```
+pub fn write(duration: Duration) -> String {
+    let nanos = duration.subsec_nanos();
+    let part = |n: u64, unit: &str| if n > 0 { format!("{n}{unit}") } else { String::new() };
+    let seconds = duration.as_secs();
+    let decimal = |whole: u64, fraction: u32, digits: usize, unit: &str| {
+        let fraction = format!("{fraction:0digits$}");
+        match fraction.trim_end_matches('0') {
+            "" => format!("{whole}{unit}"),
+            fraction => format!("{whole}.{fraction}{unit}"),
+        }
+    };
+    match (seconds, nanos) {
+        (0, 0) => "0s".to_owned(),
+        (0, 1..1_000) => format!("{nanos}ns"),
+        (0, 1_000..1_000_000) => decimal(u64::from(nanos / 1_000), nanos % 1_000, 3, "us"),
+        (0, _) => decimal(u64::from(nanos / 1_000_000), nanos % 1_000_000, 6, "ms"),
+        _ => {
+            let head = part(seconds / 3600, "h") + &part(seconds / 60 % 60, "m");
+            match (seconds % 60, nanos) {
+                (0, 0) => head,
+                (seconds, nanos) => head + &decimal(seconds, nanos, 9, "s"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_as_the_same() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500, "1.5us"),
+            (200_000_000, "200ms"),
+            (1_000_001, "1.000001ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (60_000_000_001, "1m0.000000001s"),
+            (7_200_000_000_000, "2h"),
+            (3_660_000_000_000, "1h1m"),
+        ] {
+            let duration = Duration::from_nanos(nanos);
+            assert_eq!(write(duration), text);
+            assert_eq!(parse(text), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn the_pattern_takes_what_is_read() {
+        let pattern = regex::Regex::new(super::PATTERN).unwrap();
+        for text in [
+            "0", "0s", "+5s", "1.5h", ".5s", "1.s", "1m30s", "7µs", "7μs", "", "5", "s", "-5s", "5 s", "5d",
+            "1.2.3s", "1s5", ".s", "5é", "+", "+0", "00",
+        ] {
+            assert_eq!(pattern.is_match(text), parse(text).is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_read_as_go_reads_them() {

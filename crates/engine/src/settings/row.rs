@@ -50,13 +50,35 @@ pub enum Kind {
     Table(&'static [Setting]),
     /// A list of maps with these keys.
     Tables(&'static [Setting]),
+    /// A map of names to texts that are shown to nobody.
+    SecretMap,
+    /// Text that is shown to nobody.
+    Secret,
+    /// A list of such texts.
+    Secrets,
+    /// The name of an extension that does this.
+    Extension(Role),
     /// Any single value.
     Value,
     /// The Collector has it; here it is an error with the row's text.
     Later,
 }
 
+/// What an extension is named for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It knows senders.
+    ServerAuth,
+    /// It has credentials to send.
+    ClientAuth,
+}
+
 impl Kind {
+    /// Whether values are shown to nobody: not in messages, not in what explains a configuration.
+    pub const fn is_secret(&self) -> bool {
+        matches!(self, Kind::Secret | Kind::Secrets | Kind::SecretMap)
+    }
+
     /// The word that documentation uses.
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,6 +93,10 @@ impl Kind {
             Kind::TextList => "list of strings",
             Kind::Table(_) => "map",
             Kind::Tables(_) => "list of maps",
+            Kind::SecretMap => "map of secret strings",
+            Kind::Secret => "secret string",
+            Kind::Secrets => "list of secret strings",
+            Kind::Extension(_) => "extension",
             Kind::Value => "any",
             Kind::Later => "not yet",
         }
@@ -80,17 +106,20 @@ impl Kind {
 /// Every path that rows describe, in order: `("timeout", row)`, `("protocols.grpc.endpoint", row)`, … Keys that cannot be
 /// honoured are left out.
 pub fn paths(rows: &'static [Setting]) -> Vec<(String, &'static Setting)> {
+    walk(rows).into_iter().filter(|(_, row)| !matches!(row.kind, Kind::Later)).collect()
+}
+
+/// Every path to a key that the Collector has and that cannot be honoured here, in order.
+pub fn refused(rows: &'static [Setting]) -> Vec<(String, &'static Setting)> {
+    walk(rows).into_iter().filter(|(_, row)| matches!(row.kind, Kind::Later)).collect()
+}
+
+fn walk(rows: &'static [Setting]) -> Vec<(String, &'static Setting)> {
     let mut all = Vec::new();
     for row in rows {
-        match row.kind {
-            Kind::Later => continue,
-            Kind::Table(inner) | Kind::Tables(inner) => {
-                all.push((row.key.to_owned(), row));
-                all.extend(
-                    paths(inner).into_iter().map(|(path, inner)| (format!("{}.{path}", row.key), inner)),
-                );
-            }
-            _ => all.push((row.key.to_owned(), row)),
+        all.push((row.key.to_owned(), row));
+        if let Kind::Table(inner) | Kind::Tables(inner) = row.kind {
+            all.extend(walk(inner).into_iter().map(|(path, inner)| (format!("{}.{path}", row.key), inner)));
         }
     }
     all

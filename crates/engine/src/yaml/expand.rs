@@ -49,6 +49,7 @@ impl Expansion<'_> {
     }
 
     fn scalar(&mut self, node: &mut Node, mut text: String) {
+        let written = text.clone();
         let mut whole = false;
         let mut changed = false;
         for round in 0.. {
@@ -56,6 +57,8 @@ impl Expansion<'_> {
             whole = reference.start == 0 && reference.end == text.len();
             changed = true;
             let Some(value) = self.look_up(node, reference.inner) else { return };
+            // What a variable holds is said by its name.
+            self.problems.conceal(&value, &text[reference.start..reference.end]);
             let grown = text.len() - (reference.end - reference.start) + value.len();
             if round == MAX_EXPANSION_ROUNDS || grown > MAX_EXPANDED_BYTES {
                 let message = "the environment variables here refer to one another without end";
@@ -69,6 +72,9 @@ impl Expansion<'_> {
             self.problems.error(node.place, "", message, "write `${env:NAME}`, or `$$` for a dollar sign");
         }
         let text = text.replace("$$", "$");
+        if changed {
+            self.problems.conceal(&text, &written);
+        }
         if !changed {
             match &mut node.value {
                 Value::Plain(old) | Value::Quoted(old) => *old = text,
@@ -102,8 +108,18 @@ impl Expansion<'_> {
             );
             return Value::Plain(String::new());
         }
+        self.conceal_all(&read);
         place_all(&mut read, node);
         read.value
+    }
+
+    /// Scalars of what a variable brought.
+    fn conceal_all(&mut self, node: &Node) {
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.conceal_all(item)),
+            Value::Map(entries) => entries.iter().for_each(|entry| self.conceal_all(&entry.node)),
+            Value::Plain(text) | Value::Quoted(text) => self.problems.conceal(text, "the variable's value"),
+        }
     }
 
     /// The text for what stands between the braces. `None`: a problem was told.

@@ -29,7 +29,7 @@ impl Scalar<'_> {
 }
 
 /// At most forty characters of a text, on one line.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(41).collect();
     match line.char_indices().nth(40) {
         Some((end, _)) => format!("{}…", &line[..end]),

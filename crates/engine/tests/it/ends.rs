@@ -1,8 +1,11 @@
 //! Both ends of a test: a far side that answers as it is told, and an engine, started from a file, between it and a client.
 
 use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,7 +22,7 @@ use pipeline::{Budget, Exporter, Inlet, Item, Outcome, Shards, Share};
 use tokio::task::JoinHandle;
 
 /// How long anything may take before a test gives up on it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Long enough for what must not happen to happen where it could.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
@@ -207,14 +210,23 @@ impl Near {
         let text = format!(
             "receivers:\n  otlp: {receiver}\nprocessors:\n  {processor}\nexporters:\n  {exporter}\nservice:\n  pipelines:\n{pipelines}"
         );
-        let checked = check(&text, &|_| None);
+        Near::running(&text)
+    }
+
+    /// Starts an engine from a whole file.
+    pub(crate) fn running(text: &str) -> Near {
+        let checked = check(text, &|_| None);
         assert!(!checked.problems.has_errors(), "{text}{:#?}", checked.problems);
-        let engine = Engine::start(&checked.graph, Options { shards: 1 }).unwrap();
+        let engine = Engine::start(&checked.graph, Options { shards: 1, ..Options::default() }).unwrap();
         Near { engine: Some(engine) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         self.engine.as_ref().unwrap()
+    }
+
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        self.engine.as_mut().unwrap()
     }
 
     /// Shuts the engine down within this time.
@@ -262,6 +274,16 @@ impl Drop for Near {
             engine.shutdown(Instant::now() + Duration::from_millis(200));
         }
     }
+}
+
+/// A port that nobody listens on now, and that nobody is given who does not ask for it: what the system gives by itself is above these.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests that run at the same time as another process begin elsewhere.
+    let first = 10_000 + (std::process::id() % 160) as u16 * 125;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(is_free).unwrap()
 }
 
 /// Waits for the answer to a request.

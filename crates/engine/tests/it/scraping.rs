@@ -26,7 +26,7 @@ fn exposing(settings: &str) -> Near {
 /// What a scraper that accepts this gets.
 fn scrape(near: &Near, accept: &str) -> String {
     let mut stream = TcpStream::connect(near.address("prometheus")).unwrap();
-    let head = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: gzip\r\n";
+    let head = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept-encoding: gzip\r\n";
     write!(stream, "{head}accept: {accept}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -176,7 +176,7 @@ fn what_cannot_be_exposed_is_told_beforehand() {
         ("metrics", GRPC, "{}", ""),
         ("metrics", GRPC, "{endpoint: 'localhost:4317'}", "both listen on localhost:4317"),
         ("traces", GRPC, "{endpoint: 'localhost:8889'}", "cannot stand in a pipeline of traces"),
-        ("metrics", GRPC, "{endpoint: 'localhost:8889', tls: {}}", "`tls` cannot be used yet"),
+        ("metrics", GRPC, "{endpoint: 'localhost:8889', cors: {}}", "`cors` cannot be used yet"),
         ("metrics", GRPC, "{endpoint: 'localhost:8889', metric_expiration: 0s}", "must be longer than zero"),
         ("metrics", GRPC, "{endpoint: 'localhost:8889', translation_strategy: None}", "cannot be `None`"),
         (
