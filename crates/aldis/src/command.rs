@@ -1,33 +1,54 @@
 //! The command line: what can be typed, and what it calls.
 
+mod archive;
 mod builtin;
 mod check;
+mod completions;
+mod config;
 mod demo;
+mod episodes;
 mod load;
+mod man;
+mod reload;
+mod replay;
+mod run;
 mod serve;
 mod sink;
+mod telemetry;
+mod tls;
+mod top;
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::settings::{Address, duration};
+use clap::{CommandFactory, Parser, Subcommand};
+use engine::settings::duration;
+use serde_json::json;
 
-use crate::exit::{self, Exit};
+use usage::Usage;
+
+use crate::{
+    exit::{self, Exit},
+    output,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   aldis demo                         see it work: a modelled shop sends telemetry, a summary shows it
   aldis serve                        take OTLP in on 4317 and 4318, and show what comes
   aldis check config.yaml            every problem of a configuration, with its place
+  aldis check config.yaml --explain  what it builds: queues, bounds, memory, and who is answered when
   aldis serve -c config.yaml         run it until SIGTERM or Ctrl-C, then drain
+  aldis reload                       have it read the file again: what has not changed keeps running
   aldis sink                         take everything on 4317 and 4318 and count it
   aldis load --duration 10s          send generated logs to 127.0.0.1:4317 as fast as they are answered
-  aldis load traces.zst --batch 1000 --codec zstd --rate 50
-                                     replay a file in requests of about 1000 spans, 50 a second
-  aldis load spans.jsonl --protocol http --encoding json --requests 100
-                                     replay OTLP/JSON as it is, a hundred requests
-  aldis load --workload 7 --requests 1000
-                                     a thousand requests of a modelled shop: traces, logs and metrics";
+  aldis replay spans.jsonl -c config.yaml
+                                     lead a file through the pipelines of a configuration, and end
+  aldis seal spans.jsonl -o spans.sealed --key-file key
+                                     compress and encrypt a file; `aldis open` gives it back
+  aldis run --budget-cpu 10s -- ./job
+                                     run a command, tell what it used, end it when that is used up
+
+Every command has examples of its own: `aldis COMMAND --help`.";
 
 /// A telemetry engine: OTLP in, a bounded pipeline, OTLP out.
 #[derive(Debug, Parser)]
@@ -40,187 +61,68 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// See it work: a modelled shop sends telemetry, and a summary shows it.
-    Demo(DemoArgs),
+    Demo(demo::DemoArgs),
     /// Run the engine that a configuration file describes; without a file, show what comes.
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Tell every problem of a configuration file.
-    Check(CheckArgs),
+    Check(check::CheckArgs),
+    /// What can stand in a configuration file: as a JSON Schema for editors, or as a page to read.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Have a running engine read its configuration file again.
+    Reload(reload::ReloadArgs),
     /// Send OTLP requests, replayed or generated, and tell what became of them.
-    Load(LoadArgs),
+    Load(load::LoadArgs),
+    /// Lead files through the pipelines of a configuration, on the time of the telemetry, and end.
+    Replay(replay::ReplayArgs),
+    /// Run a command in a cgroup of its own, tell what it used, and end it when a budget is used up.
+    Run(run::RunArgs),
+    /// List what runs under `aldis run`, and end what a killed one has left behind.
+    Episodes(episodes::EpisodesArgs),
+    /// Compress and encrypt a file into a sealed archive.
+    Seal(archive::seal::SealArgs),
+    /// Verify and decrypt a sealed archive into a file.
+    Open(archive::open::OpenArgs),
+    /// Read sealed archives to their end and tell whether they are whole.
+    Verify(archive::verify::VerifyArgs),
+    /// Write what sealed archives hold, or a range of it, to standard output.
+    Cat(archive::cat::CatArgs),
     /// Take OTLP requests, count their records, and forget them.
-    Sink(SinkArgs),
+    Sink(sink::SinkArgs),
+    /// Watch a running engine: rates, queues, losses, latencies, memory.
+    Top(top::TopArgs),
+    /// Whether it is counted which commands are run: off until it is enabled.
+    #[command(subcommand)]
+    Telemetry(telemetry::TelemetryArgs),
+    /// Write what a shell needs to complete this command's words.
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages.
+    Man(man::ManArgs),
 }
 
-/// Seconds: the longest drain that can be asked for, a day.
-const MAX_DRAIN_SECONDS: u64 = 24 * 3600;
-
-/// Flags of `aldis serve`.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// The configuration: YAML in the shape of the OpenTelemetry Collector's. Without it, OTLP is taken in and a summary shown.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Without a configuration: where to listen for gRPC; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = Address::parse, conflicts_with = "config")]
-    grpc: Address,
-    /// Without a configuration: where to listen for HTTP; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = Address::parse, conflicts_with = "config")]
-    http: Address,
-    /// Write the addresses that are listened on to this file, as JSON, once the engine has started.
-    #[arg(long, value_name = "FILE")]
-    addresses_file: Option<PathBuf>,
-    /// How long what was accepted may take to leave after SIGTERM, in seconds. A second signal ends at once.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=MAX_DRAIN_SECONDS))]
-    drain_timeout: u64,
-    /// Threads that carry telemetry; 0 is one for each CPU that may be used.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    shards: usize,
-    /// Write what became of all telemetry to standard error when the engine ends.
-    #[arg(long)]
-    stats_on_exit: bool,
-    /// Write the lines on standard error as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Flags of `aldis demo`.
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// From which every choice in the shop follows.
-    #[arg(long, value_name = "N", default_value_t = 1917)]
-    seed: u64,
-    /// How many traces begin in a second, on average.
-    #[arg(long, value_name = "PER-SECOND", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    rate: u32,
-    /// For how long [default: until Ctrl-C].
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    duration: Option<Duration>,
-    /// Write the summary every few seconds, and the books at the end, to standard output as JSON, an object on each line.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Flags of `aldis check`.
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The configuration.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Write the problems to standard output as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Flags of `aldis load`.
-#[derive(Debug, Args)]
-pub(crate) struct LoadArgs {
-    /// What to send, over and over: OTLP/JSON, one request or a line each, or a sequence of length (u32, big-endian) and
-    /// request; compressed with zstd or gzip or not. Without it, generated logs.
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Instead of a file, the telemetry of the modelled shop that `aldis demo` shows, made from this number.
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["file", "signal", "batch", "stamp_every"])]
-    workload: Option<u64>,
-    /// The signal that the file has, where neither its name nor JSON tells; of a JSON file with several, the one to send.
-    #[arg(long, value_name = "SIGNAL", value_parser = ["traces", "logs", "metrics", "profiles"])]
-    signal: Option<String>,
-    /// Where to: host:port or a URL [default: 127.0.0.1:4317, over HTTP 127.0.0.1:4318].
-    #[arg(long, value_name = "ADDRESS")]
-    endpoint: Option<String>,
-    /// The transport.
-    #[arg(long, value_enum, default_value_t = ProtocolArg::Grpc)]
-    protocol: ProtocolArg,
-    /// What bodies are written in; json needs `--protocol http`.
-    #[arg(long, value_enum, default_value_t = EncodingArg::Proto)]
-    encoding: EncodingArg,
-    /// How bodies are compressed, once, before anything is sent.
-    #[arg(long, value_enum, default_value_t = CodecArg::None)]
-    codec: CodecArg,
-    /// How hard: gzip 1 to 12, zstd 1 to 22.
-    #[arg(long, value_name = "LEVEL")]
-    level: Option<i32>,
-    /// A header sent with every request; may be given more than once.
-    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
-    headers: Vec<(String, String)>,
-    /// Connections.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    connections: usize,
-    /// Requests in flight on each connection.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    in_flight: usize,
-    /// Requests per second; without it the next is sent when one is answered.
-    #[arg(long, value_name = "PER-SECOND", value_parser = positive)]
-    rate: Option<f64>,
-    /// For how long [default: 10s, with --requests as long as they take].
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    duration: Option<Duration>,
-    /// End after so many requests.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    requests: Option<u64>,
-    /// Write the time of sending into every N-th request, over the time of its first record, so that `aldis sink` tells
-    /// how long requests take to arrive there.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    stamp_every: Option<u64>,
-    /// How long one request may take.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
-    timeout: Duration,
-    /// Records in each request: a file's are grouped anew by whole resources.
-    #[arg(long, value_name = "RECORDS")]
-    batch: Option<usize>,
-    /// Write the result to standard output as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Flags of `aldis sink`.
-#[derive(Debug, Args)]
-pub(crate) struct SinkArgs {
-    /// Where to listen for gRPC; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = Address::parse)]
-    grpc: Address,
-    /// Where to listen for HTTP; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = Address::parse)]
-    http: Address,
-    /// The largest request, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    max_request_mib: usize,
-    /// Take no more records per second than this: answers wait for their turn.
-    #[arg(long, value_name = "PER-SECOND", value_parser = positive)]
-    rate: Option<f64>,
-    /// The part of all requests that is refused, 0 to 1.
-    #[arg(long, value_name = "PART", default_value_t = 0.0)]
-    refuse: f64,
-    /// End after this time; without it, at SIGTERM or Ctrl-C.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    duration: Option<Duration>,
-    /// Threads; 0 is one for each CPU that may be used.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    shards: usize,
-    /// Write the addresses that are listened on to this file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    addresses_file: Option<PathBuf>,
-    /// Write the result to standard output, and the start to standard error, as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ProtocolArg {
-    Grpc,
-    Http,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum EncodingArg {
-    Proto,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CodecArg {
-    None,
-    Gzip,
-    Zstd,
+impl Command {
+    /// What it is counted as; neither what shells and readers ask for nor counting itself is.
+    fn counted_as(&self) -> Option<&'static str> {
+        Some(match self {
+            Command::Demo(_) => "demo",
+            Command::Serve(_) => "serve",
+            Command::Check(_) => "check",
+            Command::Config(config::ConfigCommand::Schema(_)) => "config schema",
+            Command::Config(config::ConfigCommand::Docs(_)) => "config docs",
+            Command::Reload(_) => "reload",
+            Command::Load(_) => "load",
+            Command::Replay(_) => "replay",
+            Command::Run(_) => "run",
+            Command::Episodes(args) => args.counted_as(),
+            Command::Seal(_) => "seal",
+            Command::Open(_) => "open",
+            Command::Verify(_) => "verify",
+            Command::Cat(_) => "cat",
+            Command::Sink(_) => "sink",
+            Command::Top(_) => "top",
+            Command::Telemetry(_) | Command::Completions(_) | Command::Man(_) => return None,
+        })
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -232,30 +134,82 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it has no `=`")?;
-    Ok((name.to_owned(), value.to_owned()))
+/// A time that is not over before it begins.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("it must be greater than zero".to_owned()),
+        time => Ok(time),
+    }
 }
 
 impl Cli {
-    /// Does what was asked for.
-    pub(crate) fn run(self) -> Exit {
+    /// Reads the command line and does what was asked for.
+    pub(crate) fn main() -> Exit {
+        let usage = telemetry::init();
+        match Cli::try_parse() {
+            Ok(cli) => {
+                if let Some(name) = cli.command.counted_as() {
+                    telemetry::track(usage, name);
+                }
+                output::exit_after(cli.run(usage))
+            }
+            Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+                let text = error.render().to_string();
+                fail(true, Exit::Usage, text.trim_start_matches("error: ").trim_end())
+            }
+            Err(error) => {
+                // Help and versions are no errors, and whoever asked may have gone.
+                let _ = error.print();
+                if error.use_stderr() { Exit::Usage } else { Exit::Success }
+            }
+        }
+    }
+
+    fn run(self, usage: &Usage) -> Exit {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Config(command) => config::run(&command),
+            Command::Reload(args) => reload::run(&args),
             Command::Load(args) => load::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Run(args) => run::run(&args),
+            Command::Episodes(args) => episodes::run(&args),
+            Command::Seal(args) => archive::seal::run(&args),
+            Command::Open(args) => archive::open::run(&args),
+            Command::Verify(args) => archive::verify::run(&args),
+            Command::Cat(args) => archive::cat::run(&args),
             Command::Sink(args) => sink::run(&args),
+            Command::Top(args) => top::run(&args),
+            Command::Telemetry(args) => telemetry::run(&args, usage),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
         }
     }
 }
 
-/// Whether to colour what is written to a stream: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
-pub(crate) fn color(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// The whole command line, for what is derived from it.
+fn whole() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+/// Tells why nothing more is done: a line, or for programs an object.
+fn fail(json: bool, exit: Exit, message: &str) -> Exit {
+    if json {
+        output::say_line(format_args!("{}", json!({"event": "error", "message": message})));
+    } else {
+        output::say_line(format_args!("error: {message}"));
+    }
+    exit
 }
 
 /// The ending of a plural.
 fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
+
+#[cfg(test)]
+mod tests;

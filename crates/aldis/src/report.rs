@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use connect::otlp::Code;
+use connect::{
+    otlp::{Code, ReceiverCounts},
+    tls::HandshakeFailure,
+};
 use engine::{DrainReport, Seen};
 use operators::summary::{ErrorSource, RecentRow, Tree};
 use otlp::Signal;
@@ -27,6 +30,12 @@ pub(crate) fn as_table(report: &DrainReport, color: bool) -> String {
                 counts.records_admitted,
                 by_name(&refused)
             );
+        }
+    }
+    for (name, counts) in &report.receivers {
+        let failed = handshakes(counts);
+        if !failed.is_empty() {
+            let _ = writeln!(out, "  receiver {name}: failed handshakes {}", by_name(&failed));
         }
     }
     for row in &report.stats.inlets {
@@ -117,8 +126,19 @@ pub(crate) fn as_json(report: &DrainReport) -> Value {
             "queued": row.queued, "in_flight": row.in_flight, "maybe_duplicate": row.maybe_duplicate,
         })
     });
+    let listeners = report.receivers.iter().map(|(name, counts)| {
+        json!({
+            "name": name,
+            "connections_accepted": counts.connections_accepted,
+            "connections_refused": counts.connections_refused,
+            "handshakes_failed": named(&handshakes(counts)),
+            "certificates_reloaded": counts.certificates.reloaded,
+            "certificates_failed": counts.certificates.failed,
+        })
+    });
     json!({
         "receivers": receivers.collect::<Vec<_>>(),
+        "listeners": listeners.collect::<Vec<_>>(),
         "pipelines": pipelines.collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
         "exporters": exporters.collect::<Vec<_>>(),
@@ -205,9 +225,46 @@ pub(crate) fn undelivered(report: &DrainReport) -> Value {
     left.collect()
 }
 
+/// What was given up or refused, as JSON.
+pub(crate) fn lost(report: &DrainReport) -> Value {
+    let row = |loss: engine::Loss| {
+        json!({
+            "component": loss.component, "signal": loss.signal.name(), "lost": loss.lost, "refused": loss.refused,
+        })
+    };
+    report.losses().into_iter().map(row).collect()
+}
+
+/// The last sentence: what came of everything that was accepted.
+pub(crate) fn end(report: &DrainReport) -> String {
+    if report.is_complete() {
+        return "everything that was accepted left".to_owned();
+    }
+    let losses = report.losses();
+    let (lost, refused) = losses.iter().fold((0, 0), |sum, loss| (sum.0 + loss.lost, sum.1 + loss.refused));
+    let counts = [
+        (report.left_behind(), "did not leave"),
+        (lost, "were given up before"),
+        (refused, "were refused for good"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    match counts.is_empty() {
+        true => "not everything ended in time; what it held is not known".to_owned(),
+        false => format!("not everything was delivered: of the records, {}", counts.join(", ")),
+    }
+}
+
 fn codes(of: impl Fn(Code) -> u64) -> Named {
     let all = Code::ALL.iter().map(|code| (code.name().into(), of(*code)));
     all.filter(|(_, n)| *n > 0).collect()
+}
+
+/// Connections that did not come about because of TLS, by reason.
+fn handshakes(counts: &ReceiverCounts) -> Named {
+    let of = |failure: HandshakeFailure| (failure.name().into(), counts.handshakes_failed(failure));
+    let all = HandshakeFailure::ALL.into_iter().map(of);
+    all.chain([("tls_to_plain".into(), counts.tls_to_plain)]).filter(|(_, n)| *n > 0).collect()
 }
 
 fn sum(counts: &Named) -> u64 {
@@ -230,7 +287,35 @@ fn named(counts: &Named) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::by_name;
+    use engine::DrainReport;
+    use otlp::Signal;
+    use pipeline::stats::{ExporterStats, Stats};
+
+    use super::{by_name, end};
+
+    #[test]
+    fn the_last_sentence_has_the_numbers() {
+        assert_eq!(end(&DrainReport::default()), "everything that was accepted left");
+        let row = ExporterStats {
+            dropped: vec![("max_elapsed_time".into(), 7), ("deadline".into(), 2), ("shutdown".into(), 5)],
+            handed_back: 2,
+            rejected: vec![("400".into(), 3)],
+            ..ExporterStats::none("otlp", Signal::Logs)
+        };
+        let stats = Stats { exporters: vec![row], ..Stats::default() };
+        let report = DrainReport { stats, held: 5, ..DrainReport::default() };
+        assert_eq!(
+            end(&report),
+            "not everything was delivered: of the records, 5 did not leave, 7 were given up before, 3 were refused for good"
+        );
+        let handed_back = ExporterStats {
+            dropped: vec![("deadline".into(), 2)],
+            handed_back: 2,
+            ..ExporterStats::none("file", Signal::Logs)
+        };
+        let stats = Stats { exporters: vec![handed_back], ..Stats::default() };
+        assert!(DrainReport { stats, ..DrainReport::default() }.is_complete(), "senders have them");
+    }
 
     #[test]
     fn a_sum_says_what_it_is_made_of() {

@@ -1,35 +1,29 @@
-//! SIGTERM and SIGINT.
+//! SIGTERM, SIGINT and SIGHUP.
 
 use std::{io, sync::mpsc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Listens for SIGTERM and SIGINT on a thread of its own.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGTERM or SIGINT, or SIGHUP where nothing is read again: to end.
+    End,
+    /// SIGHUP, where there is one: to read the configuration again.
+    Reload,
+}
+
+/// Listens for SIGTERM, SIGINT and SIGHUP on a thread of its own.
 pub(crate) struct Signals {
     came: mpsc::Receiver<()>,
 }
 
 impl Signals {
-    /// From now on neither signal ends the process by itself.
+    /// From now on none of them ends the process by itself.
     pub(crate) fn listen() -> io::Result<Signals> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut term, mut int) = {
-            let _entered = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-        };
         let (tell, came) = mpsc::sync_channel(2);
-        std::thread::Builder::new().name("aldis-signals".into()).spawn(move || {
-            runtime.block_on(async {
-                loop {
-                    tokio::select! {
-                        _ = term.recv() => {}
-                        _ = int.recv() => {}
-                    }
-                    // Full or gone: further signals change nothing.
-                    let _ = tell.try_send(());
-                }
-            });
-        })?;
+        // Full or gone: further signals change nothing.
+        listen(false, move |_| tell.try_send(()).unwrap_or_default())?;
         Ok(Signals { came })
     }
 
@@ -44,8 +38,32 @@ impl Signals {
         self.came.recv_timeout(patience).is_ok()
     }
 
-    /// Whether another signal came.
+    /// Whether a signal came since that was asked last.
     pub(crate) fn came(&self) -> bool {
         self.came.try_recv().is_ok()
     }
+}
+
+/// From now on these signals do not end the process by themselves: they are told, on a thread of its own. SIGHUP is to end,
+/// as when a terminal is closed, unless it `reloads`.
+pub(crate) fn listen(reloads: bool, tell: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut term, mut int, mut hang_up) = {
+        let _entered = runtime.enter();
+        let hang_up = signal(SignalKind::hangup())?;
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, hang_up)
+    };
+    std::thread::Builder::new().name("aldis-signals".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let came = tokio::select! {
+                    _ = term.recv() => Signal::End,
+                    _ = int.recv() => Signal::End,
+                    _ = hang_up.recv() => if reloads { Signal::Reload } else { Signal::End },
+                };
+                tell(came);
+            }
+        });
+    })?;
+    Ok(())
 }

@@ -5,24 +5,49 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use connect::otlp::{
     OtlpConfig,
     load::{self, Load, LoadError, LoadReport},
 };
-use engine::{DrainReport, Engine, Options};
+use engine::{DrainReport, Engine, Options, settings::duration};
 use otlp::Signal;
 use serde_json::json;
 use workload::{Fault, Incident, Settings, Totals};
 
-use super::{DemoArgs, builtin};
+use super::{builtin, fail};
 use crate::{
     addresses,
     exit::Exit,
-    report,
+    output, report,
     shop::Shop,
     signals::Signals,
-    terminal::{PERIOD, Scene, View, count, print},
+    terminal::{Scene, TICK, View, count, print},
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  aldis demo                             until Ctrl-C or q
+  aldis demo --rate 500 --seed 7         a busier shop, and another one
+  aldis demo --duration 30s --json       half a minute, for programs";
+
+/// Flags of `aldis demo`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// From which every choice in the shop follows.
+    #[arg(long, value_name = "N", default_value_t = 1917)]
+    seed: u64,
+    /// How many traces begin in a second, on average.
+    #[arg(long, value_name = "PER-SECOND", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// For how long [default: until Ctrl-C].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// Write the summary every few seconds, and the books at the end, to standard output as JSON, an object on each line.
+    #[arg(long)]
+    json: bool,
+}
 
 /// How long everything may take to leave at the end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -35,15 +60,15 @@ pub(crate) fn run(args: &DemoArgs) -> Exit {
     let begun = Instant::now();
     let running = match Running::start(args) {
         Ok(running) => running,
-        Err(message) => return fail(args, &message),
+        Err(message) => return fail(args.json, Exit::Unavailable, &message),
     };
     let Running { signals, engine, moved, shop, sending } = running;
     let endpoints = Endpoints::of(&engine, moved);
     let mut view = View::open(args.json);
     if args.json {
-        println!("{}", addresses::started(engine.addresses(), engine.shards()));
+        output::show_line(format_args!("{}", addresses::started(engine.addresses(), engine.shards())));
     } else if !view.is_live() {
-        println!("{}\n{}\n", endpoints.title(), endpoints.hints().join("\n"));
+        output::show_line(format_args!("{}\n{}\n", endpoints.title(), endpoints.hints().join("\n")));
     }
     let scene = || Scene {
         title: endpoints.title(),
@@ -53,12 +78,15 @@ pub(crate) fn run(args: &DemoArgs) -> Exit {
         stats: engine.stats(),
         receivers: engine.receivers(),
         hints: endpoints.hints(),
+        ..Scene::default()
     };
-    while !signals.wait_for(PERIOD) && !sending.is_finished() {
+    while !signals.wait_for(TICK) && !sending.is_finished() {
         if args.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             break;
         }
-        view.show(scene);
+        if view.show(scene) {
+            break;
+        }
     }
     shop.close();
     let sent = sending.join();
@@ -66,23 +94,22 @@ pub(crate) fn run(args: &DemoArgs) -> Exit {
     let report = engine.shutdown(Instant::now() + DRAIN);
     let sent = match sent {
         Ok(Ok(sent)) => sent,
-        Ok(Err(error)) => return fail(args, &error.to_string()),
-        Err(_) => return fail(args, "the shop itself failed; please report it"),
+        Ok(Err(error)) => return fail(args.json, Exit::Unavailable, &error.to_string()),
+        Err(_) => return fail(args.json, Exit::Unavailable, "the shop itself failed; please report it"),
     };
     let books = Books::of(&shop.totals(), &sent, &report);
     if args.json {
-        println!("{}", books.as_json(&report));
+        output::show_line(format_args!("{}", books.as_json(&report)));
     } else {
         print(&Scene {
             title: endpoints.title(),
             seconds: begun.elapsed().as_secs(),
-            news: Vec::new(),
             seen: report.summary.clone().unwrap_or_default(),
             stats: report.stats.clone(),
             receivers: report.receivers.clone(),
-            hints: Vec::new(),
+            ..Scene::default()
         });
-        println!("{}\n\n{}", books.as_text(), NEXT.join("\n"));
+        output::show_line(format_args!("{}\n\n{}", books.as_text(), NEXT.join("\n")));
     }
     if books.close() && report.is_complete() { Exit::Success } else { Exit::Undelivered }
 }
@@ -114,11 +141,12 @@ impl Running {
         let usual = Engine::start(&builtin::graph("127.0.0.1:4317", "127.0.0.1:4318"), Options::default());
         let (engine, moved) = match usual {
             Ok(engine) => (engine, false),
-            Err(_) => (
+            Err(error) if error.is_address_in_use() => (
                 Engine::start(&builtin::graph("127.0.0.1:0", "127.0.0.1:0"), Options::default())
                     .map_err(|error| error.to_string())?,
                 true,
             ),
+            Err(error) => return Err(error.to_string()),
         };
         let shop = Shop::open(settings(args)).map_err(|error| error.to_string())?;
         let grpc = engine.addresses().iter().find(|bound| bound.protocol == "grpc");
@@ -318,13 +346,4 @@ impl Books {
             "stats": report::as_json(report),
         })
     }
-}
-
-fn fail(args: &DemoArgs, message: &str) -> Exit {
-    if args.json {
-        eprintln!("{}", json!({"event": "error", "message": message}));
-    } else {
-        eprintln!("error: {message}");
-    }
-    Exit::Unavailable
 }

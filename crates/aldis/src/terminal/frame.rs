@@ -8,13 +8,13 @@ use pipeline::Stats;
 
 use super::{
     Size, Style,
-    line::{Line, Paint},
+    line::{Draw, Line, Paint},
     text::{clock, count, duration, rate, share, sparkline},
     trace,
 };
 
 /// What is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     /// What runs, and where it listens.
     pub(crate) title: String,
@@ -30,6 +30,24 @@ pub(crate) struct Scene {
     pub(crate) receivers: Vec<(String, ReceiverCounts)>,
     /// What to try next.
     pub(crate) hints: Vec<String>,
+    /// The part that has all the room; `None`: each has its share.
+    pub(crate) part: Option<Part>,
+    /// What stands instead of the parts, where it is not empty.
+    pub(crate) help: Vec<String>,
+}
+
+/// A part of the picture, below the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Services,
+    Operations,
+    Errors,
+    Trace,
+}
+
+impl Part {
+    /// Every part, from the top.
+    pub(crate) const ALL: [Part; 4] = [Part::Services, Part::Operations, Part::Errors, Part::Trace];
 }
 
 /// Columns of a history.
@@ -49,12 +67,21 @@ pub(crate) fn lines(scene: &Scene, size: Size, style: Style) -> Vec<String> {
     foot.extend(scene.hints.iter().map(|hint| draw.one(Paint::Dim, hint)));
     let slowest = slowest(snapshot);
     let branches = snapshot.trace.as_ref().map_or(0, |tree| tree.branches.len());
-    let wanted = [snapshot.services.len(), slowest.len(), snapshot.errors.len(), branches];
+    let mut wanted = [snapshot.services.len(), slowest.len(), snapshot.errors.len(), branches];
+    for (i, wanted) in wanted.iter_mut().enumerate() {
+        if scene.part.is_some_and(|part| part as usize != i) || !scene.help.is_empty() {
+            *wanted = 0;
+        }
+    }
     let rows = match size.height {
         None => std::array::from_fn(|part| wanted[part].min(ENDLESS[part])),
         Some(height) => shared(wanted, height.saturating_sub(head.len() + foot.len())),
     };
     let mut lines = head;
+    if !scene.help.is_empty() {
+        lines.push(String::new());
+        lines.extend(scene.help.iter().map(|help| draw.one(Paint::Plain, help)));
+    }
     if snapshot.signals.iter().all(|row| row.records == 0) {
         lines.push(String::new());
         lines.push(draw.one(Paint::Dim, "nothing has come yet"));
@@ -118,22 +145,7 @@ fn slowest(snapshot: &Snapshot) -> Vec<&OperationRow> {
     snapshot.operations.iter().filter(|row| row.recent.spans > 0 && !is_told(row)).collect()
 }
 
-struct Draw {
-    width: usize,
-    style: Style,
-}
-
 impl Draw {
-    fn line(&self) -> Line {
-        Line::new(self.width, self.style)
-    }
-
-    fn one(&self, paint: Paint, text: &str) -> String {
-        let mut line = self.line();
-        line.put(paint, text);
-        line.finish()
-    }
-
     fn title(&self, scene: &Scene) -> String {
         let mut line = self.line();
         line.put(Paint::Bold, "aldis").put(Paint::Plain, &format!(" {} ", clock(scene.seconds)));

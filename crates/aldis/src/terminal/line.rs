@@ -38,6 +38,26 @@ pub(super) struct Line {
     style: Style,
 }
 
+/// What lines are made with: how wide they may be, and what may be used.
+pub(super) struct Draw {
+    pub(super) width: usize,
+    pub(super) style: Style,
+}
+
+impl Draw {
+    /// One that is empty.
+    pub(super) fn line(&self) -> Line {
+        Line::new(self.width, self.style)
+    }
+
+    /// One of a single text.
+    pub(super) fn one(&self, paint: Paint, text: &str) -> String {
+        let mut line = self.line();
+        line.put(paint, text);
+        line.finish()
+    }
+}
+
 impl Line {
     pub(super) fn new(width: usize, style: Style) -> Self {
         Self { out: String::new(), column: 0, width, style }
@@ -83,12 +103,13 @@ impl Line {
 }
 
 /// Where only ASCII may be used.
-fn plain(c: char) -> char {
+pub(super) fn plain(c: char) -> char {
     match c {
         '·' | '—' | '–' => '-',
         '├' | '└' => '`',
         '│' => '|',
         '─' => '-',
+        '━' => '=',
         '█' => '#',
         '░' | '▒' => '-',
         _ => '?',

@@ -142,7 +142,9 @@ fn scene() -> Scene {
         enqueued: 1_235_457,
         delivered: 1_235_400,
         rejected: Vec::new(),
+        refused_whole: 0,
         dropped: vec![("shutdown".into(), 7)],
+        handed_back: 0,
         queued: 40,
         in_flight: 10,
         maybe_duplicate: 0,
@@ -155,6 +157,7 @@ fn scene() -> Scene {
         stats: Stats { exporters: vec![exporter], ..Stats::default() },
         receivers: vec![("otlp".into(), counts)],
         hints: vec!["Ctrl-C ends it".into()],
+        ..Scene::default()
     }
 }
 
@@ -196,6 +199,31 @@ fn pictures_are_as_they_are_drawn_in_the_files() {
     }
 }
 
+/// Names of services and texts of errors are whatever somebody sent.
+#[test]
+fn nothing_that_was_sent_moves_the_cursor_or_turns_the_line() {
+    let evil = "a\u{1b}]0;title\u{7}\u{1b}[2J\r\n\u{9b}31m\u{202e}z\u{200b}\u{2066}";
+    let mut scene = scene();
+    scene.title = evil.into();
+    scene.news = vec![evil.into()];
+    scene.receivers[0].0 = evil.into();
+    let snapshot = &mut scene.seen.snapshot;
+    snapshot.services.push(service(evil, 1000, 3));
+    snapshot.operations.insert(0, operation(evil, evil, 2));
+    for error in &mut snapshot.errors {
+        (error.service, error.operation, error.text) = (evil.into(), evil.into(), evil.into());
+    }
+    for style in [PLAIN, ASCII, COLOR] {
+        let drawn = lines(&scene, Size { width: 200, height: None }, style).concat();
+        let own = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"];
+        let rest = own.iter().fold(drawn.clone(), |rest, code| rest.replace(code, ""));
+        let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+        let bad = rest.chars().find(|c| c.is_control() || turns(*c));
+        assert_eq!(bad, None, "{drawn:?}");
+        assert!(rest.contains("title"), "the text is there");
+    }
+}
+
 #[test]
 fn a_picture_fits_whatever_the_size() {
     for style in [PLAIN, ASCII, COLOR] {
@@ -208,6 +236,39 @@ fn a_picture_fits_whatever_the_size() {
                 assert!(style.unicode || lines.iter().all(|line| line.is_ascii()), "{lines:?}");
                 assert!(style.color || lines.iter().all(|line| !line.contains('\x1b')), "{lines:?}");
             }
+        }
+    }
+}
+
+/// The rows of a picture that stands alone: its head and foot are those of the whole.
+#[test]
+fn one_part_has_all_the_room_and_help_stands_instead_of_all() {
+    let size = Size { width: 100, height: Some(30) };
+    for (part, heading) in [
+        (Part::Services, "SERVICES"),
+        (Part::Operations, "SLOWEST"),
+        (Part::Errors, "ERRORS"),
+        (Part::Trace, "A TRACE"),
+    ] {
+        let picture = lines(&Scene { part: Some(part), ..scene() }, size, PLAIN).join("\n");
+        let shown = ["SERVICES", "SLOWEST", "ERRORS", "A TRACE"].into_iter().filter(|h| picture.contains(h));
+        assert_eq!(shown.collect::<Vec<_>>(), [heading], "{picture}");
+    }
+    let help = vec!["q ends it".to_owned()];
+    let picture = lines(&Scene { help, ..scene() }, size, PLAIN).join("\n");
+    assert!(picture.contains("q ends it") && !picture.contains("SERVICES"), "{picture}");
+}
+
+#[test]
+fn no_picture_is_larger_than_its_window() {
+    for width in 0..12 {
+        for height in 1..12 {
+            let picture = lines(&scene(), Size { width, height: Some(height) }, PLAIN);
+            assert_eq!(picture.len(), height, "{width} x {height}");
+            assert!(
+                picture.iter().all(|line| line.chars().count() <= width),
+                "{width} x {height}: {picture:?}"
+            );
         }
     }
 }

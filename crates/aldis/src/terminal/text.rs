@@ -1,7 +1,7 @@
 //! Numbers and names as text.
 
 /// Nanoseconds with three digits and a unit: `178 ms`, `1.20 s`.
-pub(super) fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let (value, unit) = match ns {
         0 => return "0".to_owned(),
         1..1_000 => (ns as f64, "ns"),
@@ -52,6 +52,18 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
+/// A size: `512 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    // Budgets are parts of a machine's memory: a tenth says enough of them.
+    let unit = UNITS.into_iter().find(|(size, _)| n >= *size);
+    match unit {
+        Some((size, name)) if n.is_multiple_of(size) => format!("{} {name}", count(n / size)),
+        Some((size, name)) => format!("{:.1} {name}", n as f64 / size as f64),
+        None => format!("{n} bytes"),
+    }
+}
+
 /// Hours, minutes and seconds: `00:42`, `1:00:42`.
 pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -61,13 +73,18 @@ pub(super) fn clock(seconds: u64) -> String {
     }
 }
 
-/// Text that came from outside, without what would move the cursor or change colours.
+/// Text that came from outside, without what would move the cursor, change colours, or turn the order of what follows.
 pub(super) fn clean(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c })
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c })
+}
+
+/// Characters without a width, and those that turn the direction of writing (Unicode, UAX #9).
+fn turns(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The latest values as a row of bars, the greatest as the highest.
-pub(super) fn sparkline(values: &[u64], width: usize, unicode: bool) -> String {
+pub(crate) fn sparkline(values: &[u64], width: usize, unicode: bool) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const ASCII: [char; 8] = ['_', '.', ':', '-', '=', '+', '*', '#'];
     let values = &values[values.len().saturating_sub(width)..];
@@ -95,6 +112,8 @@ mod tests {
         assert_eq!(rates, ["0.00", "0.25", "38.1", "412", "4123", "12.3k", "2.50M"]);
         assert_eq!([0.0, 0.0004, 0.45, 1.0].map(share), ["-", "<0.1%", "45.0%", "100.0%"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        let sizes = [0, 1_023, 1 << 10, 1_500_000, 384 << 20, 2_147_483_625].map(bytes);
+        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1 KiB", "1.4 MiB", "384 MiB", "2.0 GiB"]);
         assert_eq!([42, 3_642].map(clock), ["00:42", "1:00:42"]);
     }
 

@@ -39,6 +39,24 @@ fn a_good_configuration_is_one_line_and_where_ownership_passes() {
 }
 
 #[test]
+fn an_explanation_is_what_runs_on_this_machine() {
+    let file = configs("good").into_iter().find(|file| file.ends_with("collector_production.yaml")).unwrap();
+    let output = aldis(&["check", &file, "--explain"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    assert!(told.contains("pipeline traces") && told.contains("senders have their answer"), "{told}");
+    let output = aldis(&["check", &file, "--explain", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["explanation"]["machine_bytes"], engine::explain::memory_bytes());
+    assert!(told["explanation"]["pipelines"][0]["exporters"][0]["queue"]["bytes"].is_u64(), "{told}");
+    // Of a file that builds nothing there is nothing to explain.
+    let bad = configs("bad").into_iter().find(|file| file.ends_with("shapes.yaml")).unwrap();
+    let output = aldis(&["check", &bad, "--explain", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["explanation"]), (Some(1), &Value::Null));
+}
+
+#[test]
 fn problems_are_also_told_as_json() {
     let file = configs("bad").into_iter().find(|file| file.ends_with("framing.yaml")).unwrap();
     let output = aldis(&["check", &file, "--json"]);

@@ -64,6 +64,16 @@ fn load_sends_the_shop() {
     assert_eq!((code, &report["delivered_requests"]), (Some(0), &60.into()), "{report}");
     let arrived = sink.stop().json();
     assert_eq!(arrived["records"], report["delivered_records"]);
+    assert_eq!(arrived["stamps"], 0);
+    // Every fifth request says when it was sent.
+    let sink = Running::sink(&[]);
+    let (_, stamped) =
+        load(&[&flags[..4], &["--endpoint", &sink.address("grpc"), "--stamp-every", "5"]].concat());
+    assert_eq!(
+        stamped["delivered_records"], report["delivered_records"],
+        "a time is written over, nothing else"
+    );
+    assert_eq!(sink.stop().json()["stamps"], 12);
     // Another shop says something else.
     let sink = Running::sink(&[]);
     let (_, other) = load(&["--workload", "8", "--requests", "60", "--endpoint", &sink.address("grpc")]);

@@ -26,53 +26,54 @@ fn exit_codes_are_the_same_in_help_and_document() {
 #[test]
 fn every_command_and_flag_is_documented() {
     let document = document("cli.md");
-    for command in ["demo", "serve", "check", "load", "sink"] {
-        let section = document.split(&format!("\n## aldis {command}\n")).nth(1).unwrap();
+    for command in commands(&[]) {
+        let section = document.split(&format!("\n## aldis {}\n", command[0])).nth(1);
+        let section = section.unwrap_or_else(|| panic!("{command:?} is not in docs/cli.md"));
         let section = section.split("\n## ").next().unwrap();
-        for line in text(&aldis(&[command, "--help"]).stdout).lines() {
+        let whole = format!("`aldis {}", command.join(" "));
+        assert!(command.len() == 1 || section.contains(&whole), "{whole}` is not in docs/cli.md");
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        for line in text(&aldis(&words).stdout).lines() {
             let Some(flag) = line.split_whitespace().find(|word| word.starts_with("--")) else { continue };
             let is_row = line.trim_start().starts_with('-') && flag != "--help";
             assert!(
                 !is_row || section.contains(&format!("`{flag}")),
-                "{command} {flag} is not in docs/cli.md"
+                "{command:?} {flag} is not in docs/cli.md"
             );
         }
     }
 }
 
+/// Every command that the help below these words lists, with those below it.
+fn commands(words: &[&str]) -> Vec<Vec<String>> {
+    let help = text(&aldis(&[words, &["--help"]].concat()).stdout);
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let mut all = Vec::new();
+    for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        let inner = [words, &[name]].concat();
+        all.push(inner.iter().map(|word| (*word).to_owned()).collect());
+        all.extend(commands(&inner));
+    }
+    all
+}
+
 /// `ALDIS_BLESS=1` writes the tables anew.
 #[test]
-fn every_setting_is_documented_as_the_table_says() {
+fn every_setting_is_documented_as_config_docs_says() {
     const MARK: &str = "<!-- settings -->\n";
     let document = document("configuration.md");
     let (head, tables) = document.split_once(MARK).unwrap();
-    let written = settings();
+    let output = aldis(&["config", "docs"]);
+    assert_eq!(output.status.code(), Some(0));
+    let written = text(&output.stdout);
     if std::env::var_os("ALDIS_BLESS").is_some() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
         fs::write(path, format!("{head}{MARK}{written}")).unwrap();
     } else {
         assert_eq!(tables, written, "run with ALDIS_BLESS=1 and read the difference");
     }
-}
-
-/// A table for each component.
-fn settings() -> String {
-    let mut out = String::new();
-    for component in engine::components::COMPONENTS {
-        let signals: Vec<&str> = component.signals.iter().map(|signal| signal.name()).collect();
-        let aliases: Vec<String> = component.aliases.iter().map(|alias| format!(", `{alias}`")).collect();
-        out += &format!("\n## {} `{}`{}\n\n", component.class.name(), component.name, aliases.concat());
-        out += &format!("{} For {}.\n", component.text, signals.join(", "));
-        let rows = engine::settings::paths(component.settings);
-        if !rows.is_empty() {
-            out += "\n| key | type | default | |\n|---|---|---|---|\n";
-        }
-        for (path, row) in rows {
-            let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
-            out += &format!("| `{path}` | {} | {default} | {} |\n", row.kind.name(), row.text);
-        }
-    }
-    out
 }
 
 /// The README says `cargo run`, without a name: it must not be left open which program that is.

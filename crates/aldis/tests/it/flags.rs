@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use crate::{
-    process::{Ended, Running, load},
+    process::{Ended, Running, aldis, load, text},
     stub::Stub,
 };
 
@@ -121,4 +121,15 @@ fn a_sink_ends_by_itself_and_has_the_threads_that_it_is_told() {
     let sink = Running::sink(&["--duration", "100ms", "--shards", "3"]);
     assert_eq!(sink.addresses()["shards"], 3);
     assert_eq!(sink.wait().code, Some(0));
+}
+
+#[test]
+fn load_says_why_nothing_was_taken() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, report) = load(&["--endpoint", &nobody, "--requests", "2"]);
+    let reason = report["refused"]["io"]["first_reason"].as_str().unwrap();
+    assert!(code == Some(5) && reason.contains("refused"), "{report}");
+    let output = aldis(&["load", "--endpoint", &nobody, "--requests", "2"]);
+    let told = text(&output.stdout);
+    assert!(told.contains(reason) && !told.contains("latency"), "{told}");
 }

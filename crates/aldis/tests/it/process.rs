@@ -24,6 +24,13 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// The end of a pipe whose other end is closed.
+pub(crate) fn nobody() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
 /// A process that listens. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
@@ -41,12 +48,33 @@ pub(crate) struct Ended {
 impl Running {
     /// `aldis serve --json --stats-on-exit` with this configuration.
     pub(crate) fn serve(config: &str, arguments: &[&str]) -> Running {
+        Running::serve_within(config, arguments, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn serve_within(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).unwrap();
         let mut all = vec!["serve", "--json", "--stats-on-exit", "--config", file.to_str().unwrap()];
+        if !arguments.contains(&"--metrics") {
+            // Tests run side by side: the usual port is there only once.
+            all.extend(["--metrics", "none"]);
+        }
         all.extend(arguments);
-        Running::start(folder, &all)
+        Running::start_within(folder, &all, variables)
+    }
+
+    /// The same, with nobody to read what it writes.
+    pub(crate) fn serve_unread(config: &str) -> Running {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("config.yaml");
+        fs::write(&file, config).unwrap();
+        for name in ["stdout", "stderr"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let all = ["serve", "--stats-on-exit", "--metrics", "none", "--config", file.to_str().unwrap()];
+        Running::start_into(folder, &all, &[], (nobody(), nobody()))
     }
 
     /// `aldis serve --json` without a configuration, on free ports.
@@ -65,14 +93,29 @@ impl Running {
     }
 
     fn start(folder: TempDir, arguments: &[&str]) -> Running {
+        Running::start_within(folder, arguments, &[])
+    }
+
+    fn start_within(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        let file = |name: &str| Stdio::from(fs::File::create(folder.path().join(name)).unwrap());
+        let (stdout, stderr) = (file("stdout"), file("stderr"));
+        Running::start_into(folder, arguments, variables, (stdout, stderr))
+    }
+
+    fn start_into(
+        folder: TempDir,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        (stdout, stderr): (Stdio, Stdio),
+    ) -> Running {
         let addresses = folder.path().join("addresses.json");
-        let pipe = |name: &str| Stdio::from(fs::File::create(folder.path().join(name)).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_aldis"))
             .args(arguments)
+            .envs(variables.iter().copied())
             .arg("--addresses-file")
             .arg(&addresses)
-            .stdout(pipe("stdout"))
-            .stderr(pipe("stderr"))
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut running = Running { child, folder, addresses: Value::Null };
@@ -94,10 +137,26 @@ impl Running {
         &self.addresses
     }
 
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Kills it: it does nothing more.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Sends SIGTERM and waits for the end.

@@ -1,6 +1,6 @@
 //! How a serving engine ends.
 
-use std::{thread, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -105,6 +105,41 @@ fn what_does_not_leave_in_time_is_told() {
 }
 
 #[test]
+fn what_was_given_up_or_refused_before_the_end_is_told_and_makes_the_exit_code() {
+    let sink = Running::sink(&[]);
+    let nobody = "{endpoint: 'http://127.0.0.1:9', retry_on_failure: {enabled: false}}".to_owned();
+    // There is nothing at this path.
+    let refuses = format!("{{endpoint: 'http://{}/nowhere'}}", sink.address("http"));
+    for (exporter, count) in [(nobody, "lost"), (refuses, "refused")] {
+        let config = relay(&exporter).replace("  otlp: {endpoint: 'http", "  otlphttp: {endpoint: 'http");
+        let serve = Running::serve(&config.replace("exporters: [otlp]", "exporters: [otlphttp]"), &[]);
+        let (code, report) = load(&[
+            "--endpoint",
+            &serve.address("grpc"),
+            "--duration",
+            "100ms",
+            "--rate",
+            "50",
+            "--batch",
+            "10",
+        ]);
+        assert_eq!(code, Some(0), "{report}");
+        if count == "lost" {
+            wait_until("the far side's absence is told", || serve.stderr().contains("degraded: "));
+        }
+        let ended = serve.stop();
+        assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+        let told = ended.event("ended");
+        assert_eq!(
+            (&told["complete"], &told["lost"][0][count]),
+            (&Value::Bool(false), &report["delivered_records"])
+        );
+        assert_eq!(told["undelivered"].as_array().map(Vec::len), Some(0), "all has left: {told}");
+        assert!(!ended.stderr.contains("well again"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let (serve, _) = stuck(&["--drain-timeout", "600"]);
     serve.terminate();
@@ -143,4 +178,16 @@ fn a_sink_ends_by_itself_and_refuses_what_it_is_told_to() {
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.json()["records"], report["delivered_records"]);
     assert!(ended.json()["refused_requests"].as_u64() > Some(0));
+}
+
+/// A terminal that is closed sends SIGHUP; there is no file to be read again.
+#[test]
+fn without_a_file_a_hang_up_closes_the_books() {
+    let serve = Running::summary(&[]);
+    let (code, report) = load(&["--endpoint", &serve.address("grpc"), "--requests", "2", "--batch", "5"]);
+    assert_eq!(code, Some(0), "{report}");
+    assert!(Command::new("kill").arg("-HUP").arg(serve.pid().to_string()).status().unwrap().success());
+    let ended = serve.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.event("draining")["event"], "draining");
 }
