@@ -6,13 +6,14 @@
 //! the ratio; the raw runs are written to `bench/results`.
 
 mod bodies;
+mod certificates;
 mod generator;
-mod machine;
+pub(crate) mod machine;
 mod row;
 mod sample;
 pub(crate) mod spread;
 mod system;
-mod usage;
+pub(crate) mod usage;
 mod verdict;
 
 use self::bodies::BodyFile;
@@ -29,7 +30,7 @@ use std::time::Duration;
 /// What `bench process --help` says.
 pub(crate) const HELP: &str = "\
 bench process [--row NAME]... [--seconds S] [--pairs N] [--same N] [--alone] [--dry]
-  --row NAME   only this row; may be given again (default: all of them)
+  --row NAME   only this row; may be given again (default: all beside the Collector; `otel-arrow` is run by its name only)
   --seconds S  measured seconds of a run (default 5)
   --pairs N    pairs of ours and the Collector (default 5)
   --same N     pairs of ours and ours before them (default 3)
@@ -92,9 +93,16 @@ pub(crate) fn command(args: &[String]) -> Result<(), String> {
             other => return Err(format!("no such argument: {other}\n{HELP}")),
         }
     }
-    let rows = if rows.is_empty() { ROWS.to_vec() } else { rows };
+    if rows.is_empty() {
+        rows = ROWS.iter().filter(|row| row.peer == Which::Collector).copied().collect();
+    }
     prepare(&mut bench, &rows)?;
     table(&bench, &rows, dry)
+}
+
+/// Whether it is measured against another program.
+fn has_peer(kind: Kind) -> bool {
+    !matches!(kind, Kind::Shards { .. } | Kind::Share)
 }
 
 fn named(name: &str) -> Result<Row, String> {
@@ -127,15 +135,16 @@ fn table(bench: &Bench, rows: &[Row], dry: bool) -> Result<(), String> {
 fn measure(bench: &Bench, row: &Row) -> Result<Runs, String> {
     const OURS: Which = Which::Aldis { shards: 1 };
     let mut runs = Runs::default();
-    if let Kind::Cost { .. } | Kind::Plain = row.kind {
+    if let Kind::Cost { .. } | Kind::Plain | Kind::Share = row.kind {
         for _ in 0..bench.same {
             runs.same.push([one(bench, row, OURS)?, one(bench, row, OURS)?]);
         }
     }
     let other = match row.kind {
         Kind::Shards { .. } => Some(Which::Aldis { shards: 2 }),
+        Kind::Share => Some(Which::AldisOther),
         _ if bench.alone => None,
-        _ => Some(Which::Collector),
+        _ => Some(row.peer),
     };
     for number in 0..bench.pairs {
         let Some(other) = other else {
@@ -171,7 +180,7 @@ fn one(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
             let requests = sink_per_second as f64 / bench.bodies(row.offer.bodies)?.records_per_request;
             sample::run(bench, row, which, Pace::Requests(3.0 * requests))?
         }
-        Kind::Plain | Kind::Cost { .. } | Kind::Shards { .. } => {
+        Kind::Plain | Kind::Share | Kind::Cost { .. } | Kind::Shards { .. } => {
             sample::run(bench, row, which, Pace::Closed)?
         }
     };
@@ -213,9 +222,17 @@ fn prepare(bench: &mut Bench, rows: &[Row]) -> Result<(), String> {
     if !built.is_ok_and(|status| status.success()) {
         return Err("`cargo build --release -p aldis` failed".into());
     }
-    let peer_needed = !bench.alone && rows.iter().any(|row| !matches!(row.kind, Kind::Shards { .. }));
-    if peer_needed && !bench.programs.collector.exists() {
-        return Err("the Collector is not built: run `cargo xtask peers`, or use --alone".into());
+    for row in rows.iter().filter(|row| !bench.alone && has_peer(row.kind)) {
+        let (program, command) = match row.peer {
+            Which::OtelArrow => (&bench.programs.otel_arrow, "cargo xtask peers otel-arrow"),
+            _ => (&bench.programs.collector, "cargo xtask peers"),
+        };
+        if !program.exists() {
+            return Err(format!(
+                "the peer of row {} is not built: run `{command}`, or use --alone",
+                row.name
+            ));
+        }
     }
     let folder = target().join("bench");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -234,19 +251,24 @@ fn prepare(bench: &mut Bench, rows: &[Row]) -> Result<(), String> {
 }
 
 fn programs() -> Result<Programs, String> {
+    let folder = target().join("bench");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let here = std::env::current_dir().map_err(|e| e.to_string())?;
     Ok(Programs {
         aldis: here.join(target().join("release/aldis")),
         collector: here.join(target().join("peers/otelcol")),
+        otel_arrow: here.join(target().join("peers/otel-arrow")),
         configs: root().join("bench/configs"),
+        certificates: certificates::write(&here.join(folder))?,
     })
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-fn target() -> PathBuf {
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 

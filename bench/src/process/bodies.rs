@@ -4,6 +4,8 @@
 //! sender wrote them), and re-encoded slices of one scope where it is small. Logs are generated, the same on every machine.
 
 use super::row::Bodies;
+use crate::framing;
+use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -11,6 +13,7 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
+use otlp::{Check, Checker, Depth, Signal};
 use prost::Message;
 use std::path::{Path, PathBuf};
 
@@ -44,12 +47,11 @@ pub(crate) fn write(bodies: Bodies, shared: &Path, folder: &Path) -> Result<Body
         Bodies::FewSpans => ("spans-20".to_owned(), by_span(&real_request(shared)?, bodies.records())?),
         Bodies::Attributes(n) => (format!("attributes-{n}"), with_attributes(bodies.records(), n)),
         Bodies::Logs => ("logs-1000".to_owned(), logs(bodies.records())),
+        Bodies::Metrics => ("metrics".to_owned(), real_metrics(shared)?),
     };
     let mut plain = Vec::new();
     for (_, body) in &requests {
-        let length = u32::try_from(body.len()).map_err(|_| "a request of 4 GiB".to_owned())?;
-        plain.extend_from_slice(&length.to_be_bytes());
-        plain.extend_from_slice(body);
+        framing::append(&mut plain, body)?;
     }
     let path = folder.join(format!("{name}.zst"));
     let packed = zstd::encode_all(plain.as_slice(), FILE_LEVEL).map_err(|e| format!("zstd: {e}"))?;
@@ -64,15 +66,22 @@ pub(crate) fn write(bodies: Bodies, shared: &Path, folder: &Path) -> Result<Body
     })
 }
 
-/// The first request of the real traces.
+/// The only request of the real traces.
 fn real_request(shared: &Path) -> Result<Vec<u8>, String> {
-    let path = shared.join("otlp/hipstershop-traces.zst");
-    let file =
-        std::fs::File::open(&path).map_err(|e| format!("{}: {e}; set ALDIS_SHARED_DATA", path.display()))?;
-    let plain = zstd::decode_all(file).map_err(|e| format!("{}: {e}", path.display()))?;
-    let short = || format!("{}: shorter than it says", path.display());
-    let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(short)?;
-    Ok(rest.get(..u32::from_be_bytes(*length) as usize).ok_or_else(short)?.to_vec())
+    let content = framing::unpacked(&shared.join("otlp/hipstershop-traces.zst"))?;
+    let first = framing::requests(&content).first().map(|request| request.to_vec());
+    first.ok_or_else(|| "there are no real traces".into())
+}
+
+/// The requests of the real metrics as they are: the host and the Collector that was asked, again and again.
+fn real_metrics(shared: &Path) -> Result<Vec<(u64, Vec<u8>)>, String> {
+    let content = framing::unpacked(&shared.join("otlp/hostandcollector-metrics.zst"))?;
+    let mut counter = Checker::new(Signal::Metrics, Check::Framing, Depth::Counts);
+    let counted = |request: &[u8]| {
+        let batch = counter.check(Bytes::copy_from_slice(request)).map_err(|error| error.to_string())?;
+        Ok((batch.len() as u64, request.to_vec()))
+    };
+    framing::requests(&content).into_iter().map(counted).collect()
 }
 
 /// Whole resources joined until a request has at least so many spans.

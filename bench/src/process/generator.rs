@@ -52,14 +52,18 @@ pub(crate) struct Sink {
 pub(crate) fn sink(
     programs: &Programs,
     cores: &str,
-    protocol: &str,
+    offer: &Offer,
     limit: Option<u64>,
 ) -> Result<Sink, String> {
     let address = system::free_address()?;
     let unused = system::free_address()?;
-    let (grpc, http) = if protocol == "http" { (&unused, &address) } else { (&address, &unused) };
+    let (grpc, http) = if offer.protocol == "http" { (&unused, &address) } else { (&address, &unused) };
     let mut command = system::pinned(cores);
     command.arg(&programs.aldis).args(["sink", "--json", "--shards", "1", "--grpc", grpc, "--http", http]);
+    if offer.tls {
+        command.arg("--cert").arg(&programs.certificates.cert);
+        command.arg("--key").arg(&programs.certificates.key);
+    }
     if let Some(limit) = limit {
         command.args(["--rate", &limit.to_string()]);
     }
@@ -94,13 +98,16 @@ pub(crate) fn load(
     let mut command = system::pinned(cores);
     command.arg(&programs.aldis).args(["load", "--json"]).arg(&file.path);
     command.args(["--endpoint", target, "--protocol", offer.protocol, "--codec", offer.codec]);
-    command.args(["--signal", offer.bodies.signal()]);
+    command.args(["--signal", offer.bodies.signal(), "--encoding", offer.encoding]);
     command.args([
         "--connections",
         &offer.connections.to_string(),
         "--in-flight",
         &offer.in_flight.to_string(),
     ]);
+    if offer.tls {
+        command.arg("--ca").arg(&programs.certificates.ca);
+    }
     command.args(["--duration", &format!("{}s", length.as_secs_f64())]);
     if let Pace::Requests(per_second) = pace {
         // An open loop is run for its latencies.

@@ -1,5 +1,7 @@
 //! The rows of the speed table: what is sent, through which configuration, and what the goal is.
 
+use super::system::Which;
+
 /// What is offered to the system under test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Offer {
@@ -7,8 +9,12 @@ pub(crate) struct Offer {
     pub(crate) bodies: Bodies,
     /// `grpc` or `http`.
     pub(crate) protocol: &'static str,
+    /// `proto` or `json`.
+    pub(crate) encoding: &'static str,
     /// `none` or `gzip`.
     pub(crate) codec: &'static str,
+    /// Whether generator, system and sink speak TLS.
+    pub(crate) tls: bool,
     /// Connections of the generator.
     pub(crate) connections: usize,
     /// Requests in flight on each connection; the next one is sent when one is answered.
@@ -26,23 +32,27 @@ pub(crate) enum Bodies {
     Attributes(usize),
     /// Requests of 1000 generated logs of 300 bytes.
     Logs,
+    /// Real requests of 148 data points on average.
+    Metrics,
 }
 
 impl Bodies {
-    /// `traces` or `logs`.
+    /// `traces`, `logs` or `metrics`.
     pub(crate) const fn signal(self) -> &'static str {
         match self {
             Bodies::Spans(_) | Bodies::FewSpans | Bodies::Attributes(_) => "traces",
             Bodies::Logs => "logs",
+            Bodies::Metrics => "metrics",
         }
     }
 
-    /// Records of a request; of [`Bodies::Spans`] the least.
+    /// Records of a request; of [`Bodies::Spans`] the least, of [`Bodies::Metrics`] the average.
     pub(crate) const fn records(self) -> u64 {
         match self {
             Bodies::Spans(records) => records,
             Bodies::Logs | Bodies::Attributes(_) => 1000,
             Bodies::FewSpans => 20,
+            Bodies::Metrics => 148,
         }
     }
 }
@@ -52,6 +62,8 @@ impl Bodies {
 pub(crate) enum Kind {
     /// CPU per record, ours against the peer's, without a goal of its own: what it depends on.
     Plain,
+    /// CPU per record of ours with what `ours` says over that of ours with what `theirs` says.
+    Share,
     /// CPU per record or request, ours against the peer's.
     Cost {
         /// Goal in CPU µs.
@@ -92,21 +104,36 @@ pub(crate) struct Row {
     pub(crate) answered: &'static str,
     pub(crate) offer: Offer,
     pub(crate) kind: Kind,
+    /// Whom it is measured against, where it is measured against another program.
+    pub(crate) peer: Which,
 }
 
-const SPANS: Offer =
-    Offer { bodies: Bodies::Spans(1000), protocol: "grpc", codec: "none", connections: 4, in_flight: 4 };
+const SPANS: Offer = Offer {
+    bodies: Bodies::Spans(1000),
+    protocol: "grpc",
+    encoding: "proto",
+    codec: "none",
+    tls: false,
+    connections: 4,
+    in_flight: 4,
+};
+const TLS: Offer = Offer { tls: true, ..SPANS };
+const TLS_GZIPPED: Offer = Offer { tls: true, ..GZIPPED };
 const GZIPPED: Offer = Offer { codec: "gzip", ..SPANS };
 const FEW: Offer = Offer { bodies: Bodies::FewSpans, in_flight: 16, ..SPANS };
-const LOGS: Offer =
-    Offer { bodies: Bodies::Logs, protocol: "http", codec: "none", connections: 16, in_flight: 1 };
+const LOGS: Offer = Offer { bodies: Bodies::Logs, protocol: "http", connections: 16, in_flight: 1, ..SPANS };
+const LOGS_JSON: Offer = Offer { encoding: "json", ..LOGS };
+const SPANS_JSON: Offer =
+    Offer { protocol: "http", encoding: "json", connections: 16, in_flight: 1, ..SPANS };
+
+const METRICS: Offer = Offer { bodies: Bodies::Metrics, ..SPANS };
 
 const fn cost(goal_us: f64, goal_ratio: f64) -> Kind {
     Kind::Cost { goal_us, goal_ratio, per_request: false }
 }
 
 /// Every row. A row whose two systems run the same file names it once.
-pub(crate) const ROWS: [Row; 22] = [
+pub(crate) const ROWS: [Row; 31] = [
     row("relay", "spans gRPC none, relay, full check", "relay-grpc.yaml", SPANS, cost(0.33, 5.0)),
     Row {
         theirs: "relay-grpc.yaml",
@@ -189,6 +216,48 @@ pub(crate) const ROWS: [Row; 22] = [
         SPANS,
         Kind::Rate { records_per_second: 1_500_000 },
     ),
+    row("tls", "spans gRPC none, relay, TLS on both sides", "relay-tls.yaml", TLS, Kind::Plain),
+    row(
+        "tls-as-received",
+        "spans gRPC gzip -> as received, TLS",
+        "relay-gzip-tls.yaml",
+        TLS_GZIPPED,
+        Kind::Plain,
+    ),
+    row("json-spans", "spans HTTP JSON -> JSON, relay", "relay-json-spans.yaml", SPANS_JSON, Kind::Plain),
+    row("json-logs", "logs HTTP JSON -> JSON, relay", "relay-json-logs.yaml", LOGS_JSON, Kind::Plain),
+    Row {
+        theirs: "relay-grpc.yaml",
+        ..row(
+            "summary",
+            "relay with the exporter summary, and without",
+            "relay-summary.yaml",
+            SPANS,
+            Kind::Share,
+        )
+    },
+    Row {
+        theirs: "batch.yaml",
+        answered: "accepted",
+        ..row(
+            "summary-small",
+            "the same, of 20-span requests batched out",
+            "batch-summary.yaml",
+            FEW,
+            Kind::Share,
+        )
+    },
+    row("metrics", "metrics gRPC none, relay", "relay-metrics.yaml", METRICS, Kind::Plain),
+    Row {
+        theirs: "relay-metrics.yaml",
+        ..row(
+            "prometheus",
+            "the same with the exporter prometheus",
+            "relay-prometheus.yaml",
+            METRICS,
+            Kind::Share,
+        )
+    },
     plain("connections-1", "relay, 1 connection", Offer { connections: 1, ..SPANS }),
     plain("connections-64", "relay, 64 connections", Offer { connections: 64, in_flight: 1, ..SPANS }),
     plain("records-100", "relay, 100 spans a request", Offer { bodies: Bodies::Spans(100), ..SPANS }),
@@ -203,6 +272,11 @@ pub(crate) const ROWS: [Row; 22] = [
         "relay, generated spans with 60 attributes",
         Offer { bodies: Bodies::Attributes(60), ..SPANS },
     ),
+    Row {
+        theirs: "otel-arrow/relay-grpc.yaml",
+        peer: Which::OtelArrow,
+        ..plain("otel-arrow", "relay, beside OTel Arrow's dataflow engine", SPANS)
+    },
 ];
 
 const fn plain(name: &'static str, about: &'static str, offer: Offer) -> Row {
@@ -210,7 +284,8 @@ const fn plain(name: &'static str, about: &'static str, offer: Offer) -> Row {
 }
 
 const fn row(name: &'static str, about: &'static str, config: &'static str, offer: Offer, kind: Kind) -> Row {
-    Row { name, about, ours: config, theirs: config, answered: "exported", offer, kind }
+    let (ours, theirs, peer) = (config, config, Which::Collector);
+    Row { name, about, ours, theirs, answered: "exported", offer, kind, peer }
 }
 
 #[cfg(test)]

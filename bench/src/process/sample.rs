@@ -76,11 +76,11 @@ pub(crate) fn run(bench: &Bench, row: &Row, which: Which, pace: Pace) -> Result<
         Kind::Overload { sink_per_second, .. } => Some(sink_per_second),
         _ => None,
     };
-    let sink = generator::sink(&bench.programs, generator_cores, row.offer.protocol, limit)?;
+    let sink = generator::sink(&bench.programs, generator_cores, &row.offer, limit)?;
     let scheme = if row.offer.protocol == "http" { "http://" } else { "" };
     let setup = Setup {
         which,
-        config: if which == Which::Collector { row.theirs } else { row.ours },
+        config: which.config(row),
         listen: system::free_address()?,
         sink: format!("{scheme}{}", sink.address),
         cores: system_cores,
@@ -121,7 +121,7 @@ pub(crate) fn run(bench: &Bench, row: &Row, which: Which, pace: Pace) -> Result<
 pub(crate) fn idle(bench: &Bench, row: &Row, which: Which) -> Result<Sample, String> {
     let setup = Setup {
         which,
-        config: if which == Which::Collector { row.theirs } else { row.ours },
+        config: which.config(row),
         listen: system::free_address()?,
         sink: system::free_address()?,
         cores: SYSTEM_CORE,

@@ -1,5 +1,7 @@
 //! A system under test: started on its core, measured, ended.
 
+use super::certificates::Certificates;
+use super::row::Row;
 use super::usage::{self, Usage};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -20,8 +22,12 @@ const UNDELIVERED: i32 = 5;
 pub(crate) enum Which {
     /// `aldis serve` with so many shards.
     Aldis { shards: usize },
+    /// `aldis serve` with one shard, and the peer's file: ours against ours.
+    AldisOther,
     /// The OpenTelemetry Collector.
     Collector,
+    /// The dataflow engine of the OpenTelemetry Arrow project (`bench/otel-arrow`).
+    OtelArrow,
 }
 
 impl Which {
@@ -29,7 +35,17 @@ impl Which {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Which::Aldis { .. } => "aldis",
+            Which::AldisOther => "aldis-other",
             Which::Collector => "collector",
+            Which::OtelArrow => "otel-arrow",
+        }
+    }
+
+    /// Where in `bench/configs` its file for this row is.
+    pub(crate) const fn config(self, row: &Row) -> &'static str {
+        match self {
+            Which::Aldis { .. } => row.ours,
+            Which::AldisOther | Which::Collector | Which::OtelArrow => row.theirs,
         }
     }
 }
@@ -39,7 +55,9 @@ impl Which {
 pub(crate) struct Programs {
     pub(crate) aldis: PathBuf,
     pub(crate) collector: PathBuf,
+    pub(crate) otel_arrow: PathBuf,
     pub(crate) configs: PathBuf,
+    pub(crate) certificates: Certificates,
 }
 
 /// How to start a system.
@@ -67,11 +85,10 @@ pub(crate) struct Running {
 pub(crate) fn start(programs: &Programs, setup: &Setup<'_>) -> Result<Running, String> {
     let config = programs.configs.join(setup.config);
     let mut command = pinned(setup.cores);
+    let ours = |shards: usize| format!("serve --metrics none --shards {shards} --config");
     match setup.which {
-        Which::Aldis { shards } => command
-            .arg(&programs.aldis)
-            .args(["serve", "--shards", &shards.to_string(), "--config"])
-            .arg(&config),
+        Which::Aldis { shards } => command.arg(&programs.aldis).args(ours(shards).split(' ')).arg(&config),
+        Which::AldisOther => command.arg(&programs.aldis).args(ours(1).split(' ')).arg(&config),
         // The Collector's own metrics are off: it has less to do than it would have by default.
         Which::Collector => command
             .arg(&programs.collector)
@@ -79,8 +96,11 @@ pub(crate) fn start(programs: &Programs, setup: &Setup<'_>) -> Result<Running, S
             .arg(&config)
             .args(["--config", "yaml:service::telemetry::metrics::level: none"])
             .args(["--config", "yaml:service::telemetry::logs::level: error"]),
+        Which::OtelArrow => command.arg(&programs.otel_arrow).arg(&config),
     };
     command.env("BENCH_LISTEN", &setup.listen).env("BENCH_SINK", &setup.sink);
+    let Certificates { ca, cert, key } = &programs.certificates;
+    command.env("BENCH_CA", ca).env("BENCH_CERT", cert).env("BENCH_KEY", key);
     let running = Running::start(&mut command, setup.which.name())?;
     running.wait_for(&setup.listen)?;
     Ok(running)

@@ -29,6 +29,18 @@ pub(crate) fn of(pid: u32) -> Result<Usage, String> {
     Ok(Usage { cpu, rss: kib("VmRSS:"), rss_peak: kib("VmHWM:") })
 }
 
+/// What this process uses.
+pub(crate) fn now() -> Result<Usage, String> {
+    of(std::process::id())
+}
+
+/// What this process uses, whose largest resident memory is counted anew from here on (proc_pid_clear_refs(5)).
+pub(crate) fn from_here() -> Result<Usage, String> {
+    const FILE: &str = "/proc/self/clear_refs";
+    std::fs::write(FILE, "5").map_err(|e| format!("{FILE}: {e}"))?;
+    now()
+}
+
 /// The unit of `utime` and `stime`: `USER_HZ`, which Linux fixes at 100 on every architecture of today.
 const TICKS_PER_SECOND: u64 = 100;
 

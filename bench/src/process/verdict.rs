@@ -34,7 +34,7 @@ pub(crate) struct Line {
 impl Line {
     /// The head of the table.
     pub(crate) fn head() -> String {
-        let (about, ours, theirs) = ("row", "aldis", "collector");
+        let (about, ours, theirs) = ("row", "aldis", "peer");
         format!("{about:<46} {ours:>22} {theirs:>22} {:>20} {:>20}  goal", "ratio", "A against A")
     }
 }
@@ -61,6 +61,7 @@ pub(crate) fn line(row: &Row, runs: &Runs) -> Option<Line> {
     };
     match row.kind {
         Kind::Plain => cost(blank, runs, 1.0, None),
+        Kind::Share => share(blank, runs),
         Kind::Cost { goal_us, goal_ratio, per_request } => {
             let scale = if per_request { row.offer.bodies.records() as f64 } else { 1.0 };
             cost(blank, runs, scale, Some((goal_us, goal_ratio)))
@@ -95,6 +96,18 @@ fn cost(blank: Line, runs: &Runs, scale: f64, goal: Option<(f64, f64)>) -> Optio
         ratio: ratio.map_or("-".into(), |r| if inside { "no difference".into() } else { r.to_string() }),
         goal: goal.map_or("none".into(), |(us, ratio)| format!("<= {us} us, >= {ratio}x")),
         met: goal.is_none_or(met),
+        ..blank
+    })
+}
+
+/// CPU of ours under two configurations: the first over the second.
+fn share(blank: Line, runs: &Runs) -> Option<Line> {
+    let (with, without) = both(runs, |sample| sample.cpu_us);
+    let ratio = Spread::of(runs.pairs.iter().map(|[with, without]| with.cpu_us / without.cpu_us))?;
+    Some(Line {
+        ours: format!("{} us", with?),
+        theirs: format!("{} us (ours)", without?),
+        ratio: ratio.to_string(),
         ..blank
     })
 }
@@ -174,7 +187,9 @@ pub(crate) fn to_json(row: &Row, runs: &Runs) -> Value {
         "settings": {
             "bodies": format!("{:?}", row.offer.bodies),
             "protocol": row.offer.protocol,
+            "encoding": row.offer.encoding,
             "codec": row.offer.codec,
+            "tls": row.offer.tls,
             "connections": row.offer.connections,
             "in_flight_per_connection": row.offer.in_flight,
             "answered_when": row.answered,
