@@ -7,12 +7,15 @@ use aldis_otlp::{Check, Checker, Depth, Signal, json};
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
     for signal in Signal::ALL {
         let Ok(wire) = json::to_wire(signal, text) else { continue };
-        let Ok(batch) = Checker::new(signal, Check::Full, Depth::Records).check(wire.into()) else { continue };
+        let Ok(batch) = Checker::new(signal, Check::Full, Depth::Records).check(wire.into()) else {
+            continue;
+        };
         let mut written = Vec::new();
         // Of profiles only the frames have been checked; what came from JSON is whole.
         json::append(&batch, &mut written).expect("it passed the check");
         let again = json::to_wire(signal, &written).expect("what is written can be read");
-        let again = Checker::new(signal, Check::Full, Depth::Records).check(again.into()).expect("and is a request");
+        let again =
+            Checker::new(signal, Check::Full, Depth::Records).check(again.into()).expect("and is a request");
         let mut twice = Vec::new();
         json::append(&again, &mut twice).expect("it passed the check");
         assert_eq!(written, twice);
