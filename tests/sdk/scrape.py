@@ -7,19 +7,17 @@ protobuf with native histograms and is asked through its API. The last line is `
 """
 
 import argparse
-import json
 import math
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.parse
 import urllib.request
 
 from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client import parser as text_format
 
-from services import START_SECONDS, Aldis, Failure, Service, free_port
+from prometheus import Prometheus, attribute, send
+from services import Aldis, Failure, run
 
 TEXT = "text/plain;version=0.0.4"
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
@@ -54,10 +52,6 @@ scrape_configs:
     static_configs:
       - targets: ["{target}"]
 """
-
-
-def attribute(key, value):
-    return {"key": key, "value": {"stringValue": value}}
 
 
 def point(now, **fields):
@@ -133,16 +127,8 @@ CONVERTED = {
 LABELS = {"http_route": '/a"\\\nb', "z": "ünï", "job": "shop/cart", "instance": "pod-1"}
 
 
-def send(aldis, now):
-    resource = [attribute("service.name", "cart"), attribute("service.namespace", "shop")]
-    resource += [attribute("service.instance.id", "pod-1"), attribute("host.name", "h")]
-    scope = {"scope": {"name": "lib", "version": "1"}, "metrics": metrics(now)}
-    body = {"resourceMetrics": [{"resource": {"attributes": resource}, "scopeMetrics": [scope]}]}
-    request = urllib.request.Request(f"http://{aldis.http}/v1/metrics", json.dumps(body).encode())
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        said = json.load(answer)
-    if said.get("partialSuccess"):
+def send_all(aldis, now):
+    if (said := send(aldis.http, metrics(now))).get("partialSuccess"):
         raise Failure(f"not everything was taken: {said}")
 
 
@@ -200,45 +186,8 @@ def promtool_finds_no_fault(options, aldis, page):
         raise Failure(f"promtool ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")
 
 
-class Prometheus(Service):
-    """A Prometheus server that scrapes this target, native histograms on."""
-
-    def __init__(self, binary, target):
-        self.data = tempfile.TemporaryDirectory()
-        self.address = f"127.0.0.1:{free_port()}"
-        self.folder = tempfile.TemporaryDirectory()
-        path = f"{self.folder.name}/prometheus.yml"
-        with open(path, "w") as file:
-            file.write(SCRAPE_CONFIG.format(target=target))
-        command = [binary, f"--config.file={path}", f"--storage.tsdb.path={self.data.name}"]
-        command += [f"--web.listen-address={self.address}", "--enable-feature=native-histograms", "--log.level=warn"]
-        self.start("prometheus", command)
-        self.wait_for(self.is_ready)
-
-    def is_ready(self):
-        try:
-            urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=1).close()
-            return True
-        except OSError:
-            return None
-
-    def ask(self, query):
-        url = f"http://{self.address}/api/v1/query?query={urllib.parse.quote(query)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.load(answer)["data"]["result"]
-
-    def value(self, query):
-        """The one value of a query, once there is one."""
-        deadline = time.monotonic() + START_SECONDS
-        while len(found := self.ask(query)) != 1 or "value" not in found[0]:
-            if time.monotonic() > deadline:
-                raise Failure(f"{query} gives {found}\n{self.output()}")
-            time.sleep(0.2)
-        return float(found[0]["value"][1])
-
-
 def server_stores_what_was_sent(options, aldis, page):
-    server = Prometheus(options.prometheus, aldis.bound["prometheus"])
+    server = Prometheus(options.prometheus, SCRAPE_CONFIG.format(target=aldis.bound["prometheus"]))
     try:
         server.value("up == 1")
         for (name, label), value in SAMPLES.items():
@@ -267,22 +216,13 @@ def main():
     for name in ("--aldis", "--prometheus", "--promtool"):
         arguments.add_argument(name, required=True)
     options = arguments.parse_args()
-    failed = 0
     aldis = Aldis(options.aldis, CONFIG)
     try:
-        send(aldis, time.time_ns())
+        send_all(aldis, time.time_ns())
         page = f"http://{aldis.bound['prometheus']}/metrics"
-        for test in TESTS:
-            try:
-                test(options, aldis, page)
-                print(f"{test.__name__} ... ok", flush=True)
-            except Exception as failure:
-                failed += 1
-                print(f"{test.__name__} ... FAILED: {failure!r}\n{failure}", flush=True)
+        return run([(test.__name__, lambda test=test: test(options, aldis, page)) for test in TESTS])
     finally:
         aldis.stop()
-    print(f"{len(TESTS) - failed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ class Service:
     def output(self):
         return b"".join(self.said).decode(errors="replace")
 
-    def stop(self):
-        """SIGTERM, as an init system stops it; a clean exit is part of the test."""
+    def stop(self, expected=0):
+        """SIGTERM, as an init system stops it; the exit code is part of the test."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(STOP_SECONDS)
@@ -54,8 +54,8 @@ class Service:
             raise Failure(f"{self.name} did not stop within {STOP_SECONDS} s of SIGTERM") from None
         finally:
             self.folder.cleanup()
-        if code != 0:
-            raise Failure(f"{self.name} ended with {code}\n{self.output()}")
+        if code != expected:
+            raise Failure(f"{self.name} ended with {code}, not {expected}\n{self.output()}")
 
 
 class Aldis(Service):
@@ -64,7 +64,7 @@ class Aldis(Service):
     def __init__(self, binary, config):
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             addresses = file.name
-        command = [binary, "serve", "--addresses-file", addresses]
+        command = [binary, "serve", "--metrics", "127.0.0.1:0", "--addresses-file", addresses]
         super().__init__("aldis", command, ("127.0.0.1:0", "127.0.0.1:0"), config)
         self.wait_for(lambda: os.path.exists(addresses) or None)
         with open(addresses) as file:
@@ -104,3 +104,17 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def run(tests):
+    """Runs functions that take nothing, by name, and tells of each; the exit code."""
+    failed = 0
+    for name, test in tests:
+        try:
+            test()
+            print(f"{name} ... ok", flush=True)
+        except Exception as failure:
+            failed += 1
+            print(f"{name} ... FAILED: {failure!r}\n{failure}", flush=True)
+    print(f"{len(tests) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0

@@ -1,10 +1,11 @@
 //! What `cargo xtask` does: [`tidy`] holds the house to its rules, [`suites`] runs every test suite and says which were
-//! skipped, [`peers`] builds the systems that the benchmarks measure against.
+//! skipped, [`package`] looks at what is shipped, [`peers`] builds the systems that the benchmarks measure against.
 //!
 //! It is not published and knows nothing of how the engine works; it reads files and starts programs.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
+pub mod package;
 pub mod peers;
 pub mod suites;
 pub mod tidy;

@@ -8,7 +8,10 @@ const HELP: &str = "\
 cargo xtask test [SUITE…]   set up what the suites need and run them (all, or those named); ends with a table
 cargo xtask test --list     name the suites
 cargo xtask tidy            check the house: layers, sizes, words, links, promises
-cargo xtask peers           build the peers of the benchmarks (the OpenTelemetry Collector) into <target>/peers
+cargo xtask package         build for release; check the binary's size, the systemd unit, and the image where an engine is
+cargo xtask peers           build the peer of the benchmarks (the OpenTelemetry Collector) into <target>/peers
+cargo xtask peers episodes    fetch those that `bench episodes` measures beside `aldis run`: Debian's time, hyperfine, perf; psutil of PyPI
+cargo xtask peers otel-arrow  the same with OTel Arrow's dataflow engine, for the row of that name: half an hour of compiling
 ";
 
 fn main() -> ExitCode {
@@ -17,7 +20,10 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test", rest @ ..] => xtask::suites::command(rest),
         ["tidy"] => xtask::tidy::command(),
+        ["package"] => xtask::package::command(),
         ["peers"] => xtask::peers::command(),
+        ["peers", "episodes"] => xtask::peers::episodes(),
+        ["peers", "otel-arrow"] => xtask::peers::otel_arrow(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

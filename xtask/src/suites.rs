@@ -5,10 +5,14 @@
 //! with `skipped:`. With `CI=true` a skip that `ci/expected-skips` does not list, with a reason, is a failure.
 
 mod cargo_tests;
+mod configs;
+pub(crate) mod debian;
 mod examples;
 mod fuzz;
+mod machine;
 mod models;
 mod prometheus;
+mod python;
 mod run;
 mod sdk;
 mod skips;
@@ -52,7 +56,7 @@ struct Suite {
     run: fn() -> Tally,
 }
 
-const SUITES: [Suite; 10] = [
+const SUITES: [Suite; 13] = [
     Suite { name: "tidy", about: "the house: layers, sizes, words, links, promises", run: cargo_tests::tidy },
     Suite {
         name: "rust",
@@ -60,9 +64,18 @@ const SUITES: [Suite; 10] = [
         run: cargo_tests::workspace,
     },
     Suite { name: "examples", about: "every example of every crate, run", run: examples::run },
-    Suite { name: "python", about: "OpenTelemetry SDK for Python through `aldis serve`", run: sdk::python },
-    Suite { name: "js", about: "OpenTelemetry SDK for JavaScript through `aldis serve`", run: sdk::js },
-    Suite { name: "go", about: "OpenTelemetry SDK for Go through `aldis serve`", run: sdk::go },
+    Suite {
+        name: "python",
+        about: "the Python package `aldis` on every CPython of the machine, its types and its stable ABI",
+        run: python::run,
+    },
+    Suite {
+        name: "sdk-python",
+        about: "OpenTelemetry SDK for Python through `aldis serve`",
+        run: sdk::python,
+    },
+    Suite { name: "sdk-js", about: "OpenTelemetry SDK for JavaScript through `aldis serve`", run: sdk::js },
+    Suite { name: "sdk-go", about: "OpenTelemetry SDK for Go through `aldis serve`", run: sdk::go },
     Suite {
         name: "collector",
         about: "OpenTelemetry Collector before and behind `aldis serve`",
@@ -70,13 +83,23 @@ const SUITES: [Suite; 10] = [
     },
     Suite {
         name: "prometheus",
-        about: "scrapes of `aldis serve` by Prometheus, promtool and the parsers of others",
+        about: "`aldis serve` scraped by Prometheus, promtool and the parsers of others, writing to Prometheus, and telling of itself",
         run: prometheus::run,
+    },
+    Suite {
+        name: "configs",
+        about: "configurations by the schema, an independent validator and the Collector's `validate`",
+        run: configs::run,
     },
     Suite {
         name: "models",
         about: "receipts, queues, leases and shutdowns in every order of few interruptions",
         run: models::run,
+    },
+    Suite {
+        name: "machine",
+        about: "every controller of cgroup v2, and systemd, in a virtual machine",
+        run: machine::run,
     },
     Suite { name: "fuzz", about: "every fuzz target, from its corpus, for a bounded time", run: fuzz::run },
 ];

@@ -9,6 +9,7 @@ pub mod links;
 pub mod names;
 pub mod promises;
 pub mod purity;
+pub mod security;
 pub mod sizes;
 pub mod testdata;
 pub mod tree;
@@ -49,7 +50,7 @@ impl fmt::Display for Finding {
 pub type Rule = fn(&Tree) -> Vec<Finding>;
 
 /// Every rule, by the name of its module.
-pub const RULES: [(&str, Rule); 8] = [
+pub const RULES: [(&str, Rule); 9] = [
     ("layers", layers::check),
     ("purity", purity::check),
     ("sizes", sizes::check),
@@ -58,6 +59,7 @@ pub const RULES: [(&str, Rule); 8] = [
     ("links", links::check),
     ("testdata", testdata::check),
     ("promises", promises::check),
+    ("security", security::check),
 ];
 
 /// All findings of all rules.

@@ -43,7 +43,7 @@ class Witness(SpanExporter):
 def exporters(protocol, endpoint, compression):
     if protocol == "grpc":
         codec = {"none": GrpcCompression.NoCompression, "gzip": GrpcCompression.Gzip}[compression]
-        options = {"endpoint": endpoint, "insecure": True, "compression": codec}
+        options = {"endpoint": endpoint, "insecure": endpoint.startswith("http://"), "compression": codec}
         return GrpcSpanExporter(**options), GrpcLogExporter(**options)
     codec = {"none": HttpCompression.NoCompression, "gzip": HttpCompression.Gzip}[compression]
     return (

@@ -2,7 +2,10 @@
 
 use super::Tally;
 use super::run::{answer, watched};
+use std::num::NonZero;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 /// Time for each target, in seconds; `ALDIS_FUZZ_SECONDS` overrides it.
@@ -10,7 +13,7 @@ const SECONDS_PER_TARGET: u64 = 15;
 /// The version of cargo-fuzz that is installed below the target directory where the machine has none.
 const CARGO_FUZZ: &str = "0.13.2";
 /// Longest time to install cargo-fuzz or to build the targets.
-const BUILD_LIMIT: Duration = Duration::from_secs(10 * 60);
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Largest input, in bytes.
 const INPUT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -40,27 +43,48 @@ pub(super) fn run() -> Tally {
     }
     let seconds =
         std::env::var("ALDIS_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SECONDS_PER_TARGET);
-    let mut tally = Tally::default();
-    for target in targets.lines() {
-        // What is found on the way goes below the target directory: the committed corpus stays as it is.
-        let found = crate::target_dir().join("fuzz-corpus").join(target);
-        let seeds = crate::root().join("fuzz/corpus").join(target);
-        if let Err(error) = std::fs::create_dir_all(&found) {
-            return Tally::not_run(format!("{}: {error}", found.display()));
+    let targets: Vec<&str> = targets.lines().collect();
+    let next = AtomicUsize::new(0);
+    // A target keeps one core busy.
+    let lane = || {
+        let mut tally = Tally::default();
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let passed = fuzz_one(fuzz(&["run", target]), target, seconds);
+            println!("fuzz target {target} for {seconds} s ... {}", if passed { "ok" } else { "FAILED" });
+            tally.passed += u64::from(passed);
+            tally.failed += u64::from(!passed);
         }
-        let mut command = fuzz(&["run", target]);
-        command.arg(&found);
-        if seeds.exists() {
-            command.arg(&seeds);
+        tally
+    };
+    let lanes = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
+        let mut tally = Tally::default();
+        for lane in lanes {
+            let one = lane.join().unwrap_or_else(|_| Tally::one(false));
+            tally.passed += one.passed;
+            tally.failed += one.failed;
         }
-        let limits = [format!("-max_total_time={seconds}"), format!("-max_len={INPUT_BYTES_MAX}")];
-        command.arg("--").args(limits).args(["-print_final_stats=1", "-verbosity=0", "-timeout=10"]);
-        let ended = watched(&mut command, Duration::from_secs(seconds) + BUILD_LIMIT, |_| true);
-        println!("fuzz target {target} for {seconds} s ... {}", if ended.success { "ok" } else { "FAILED" });
-        tally.passed += u64::from(ended.success);
-        tally.failed += u64::from(!ended.success);
+        tally
+    })
+}
+
+/// Runs one target from its corpus; whether it ended without a finding.
+fn fuzz_one(mut command: Command, target: &str, seconds: u64) -> bool {
+    // What is found on the way goes below the target directory: the committed corpus stays as it is.
+    let found = crate::target_dir().join("fuzz-corpus").join(target);
+    let seeds = crate::root().join("fuzz/corpus").join(target);
+    if let Err(error) = std::fs::create_dir_all(&found) {
+        println!("{}: {error}", found.display());
+        return false;
     }
-    tally
+    command.arg(&found);
+    if seeds.exists() {
+        command.arg(&seeds);
+    }
+    let limits = [format!("-max_total_time={seconds}"), format!("-max_len={INPUT_BYTES_MAX}")];
+    command.arg("--").args(limits).args(["-print_final_stats=1", "-verbosity=0", "-timeout=10"]);
+    watched(&mut command, Duration::from_secs(seconds) + BUILD_LIMIT, |_| true).success
 }
 
 fn install(bin: &std::path::Path) -> Result<(), String> {

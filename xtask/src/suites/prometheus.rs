@@ -1,10 +1,13 @@
-//! Scrapes of `aldis serve` by a Prometheus server, by `promtool`, and by the parsers of `prometheus_client`.
+//! Scrapes of `aldis serve` by a Prometheus server, by `promtool`, and by the parsers of `prometheus_client`; what `aldis serve`
+//! writes to Prometheus servers; and what it tells of itself, held against what a Collector tells of itself.
 //!
-//! The server is Debian's package, unpacked and not installed: nothing outside the target folder changes.
+//! The server is Debian's package, unpacked and not installed: nothing outside the target folder changes. It knows remote write
+//! 1.0 only; 2.0 is received by the handler, storage and query engine of a current version, built from its Go modules.
 
 use super::Tally;
+use super::debian;
 use super::run::watched;
-use super::sdk::{self, SetUp, TEST_LIMIT};
+use super::sdk::{self, SetUp, TEST_LIMIT, Tools};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -20,16 +23,35 @@ pub(super) fn run() -> Tally {
         Ok(binaries) => binaries,
         Err(reason) => return Tally::not_run(reason),
     };
+    let server = binaries.join("prometheus");
+    let promtool = ("--promtool", binaries.join("promtool"));
+    let server = ("--prometheus", server);
+    let mut tally = driver(&tools, "scrape.py", &[server.clone(), promtool.clone()]);
+    let mut more = |script: &str, binaries: Result<Vec<Binary>, String>| match binaries {
+        Ok(binaries) => {
+            let ran = driver(&tools, script, &binaries);
+            tally.passed += ran.passed;
+            tally.failed += ran.failed;
+            tally.skipped.extend(ran.skipped);
+        }
+        Err(reason) => tally.skipped.push((script.to_owned(), reason)),
+    };
+    more("write.py", receivers().map(|receivers| [vec![server], receivers.to_vec()].concat()));
+    let recorded = ("--recorded", crate::root().join("crates/engine/testdata/telemetry/collector.txt"));
+    more("own.py", collector().map(|collector| vec![promtool, ("--collector", collector), recorded]));
+    tally
+}
+
+/// An option of a driver, and where it leads to.
+type Binary = (&'static str, PathBuf);
+
+/// Runs a driver with these binaries.
+fn driver(tools: &Tools, script: &str, binaries: &[Binary]) -> Tally {
     let mut driver = Command::new(&tools.python);
-    driver
-        .arg("-u")
-        .arg(sdk::here("scrape.py"))
-        .arg("--aldis")
-        .arg(&tools.aldis)
-        .arg("--prometheus")
-        .arg(binaries.join("prometheus"))
-        .arg("--promtool")
-        .arg(binaries.join("promtool"));
+    driver.arg("-u").arg(sdk::here(script)).arg("--aldis").arg(&tools.aldis);
+    for (option, binary) in binaries {
+        driver.arg(option).arg(binary);
+    }
     let ended = watched(&mut driver, TEST_LIMIT, |_| true);
     let mut tally = sdk::closing_line(&ended.lines).unwrap_or_default();
     if !ended.success && tally.failed == 0 {
@@ -38,30 +60,27 @@ pub(super) fn run() -> Tally {
     tally
 }
 
-/// The folder with `prometheus` and `promtool`, unpacked if they are not there yet.
-fn binaries() -> Result<PathBuf, String> {
-    sdk::require("apt-get", &["--version"])?;
-    sdk::require("dpkg-deb", &["--version"])?;
-    let folder = sdk::work_dir()?.join(PACKAGE);
-    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    sdk::set_up_once(&folder.join("unpacked"), PACKAGE, || {
-        // A machine whose lists are old asks for a version that is gone.
-        if download(&folder).is_err() {
-            sdk::set_up(Command::new("apt-get").args(["update", "--quiet"]))?;
-            download(&folder)?;
-        }
-        let entries = std::fs::read_dir(&folder).map_err(|e| e.to_string())?.flatten();
-        let package =
-            entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "deb"));
-        let package = package.ok_or("apt-get downloaded no package")?;
-        sdk::set_up(Command::new("dpkg-deb").arg("-x").arg(package).arg(&folder))
-    })?;
-    Ok(folder.join("usr/bin"))
+/// The receiving half of a current Prometheus, built from its modules, and the Collector.
+fn receivers() -> Result<[Binary; 2], String> {
+    sdk::require("go", &["version"])?;
+    let current = sdk::work_dir()?.join("prometheus-receiver");
+    let sources = sdk::here("remote_write");
+    let line = ["build", "-C", sources.as_str(), "-o"];
+    sdk::set_up(Command::new("go").args(line).arg(&current).arg("."))?;
+    let collector = crate::peers::binary();
+    if !collector.exists() {
+        crate::peers::command()?;
+    }
+    Ok([("--current", current), ("--collector", collector)])
 }
 
-/// Fetches the package into the folder.
-fn download(folder: &std::path::Path) -> Result<(), String> {
-    // `apt-get download` writes to where it runs, and says in vain that it would rather be another user.
-    let script = "cd \"$1\" && apt-get download --quiet \"$2\"";
-    sdk::set_up(Command::new("sh").args(["-c", script, "sh"]).arg(folder).arg(PACKAGE))
+/// A Collector with every component that Aldis has too.
+fn collector() -> Result<PathBuf, String> {
+    sdk::require("go", &["version"])?;
+    crate::peers::with_all_components()
+}
+
+/// The folder with `prometheus` and `promtool`, unpacked if they are not there yet.
+fn binaries() -> Result<PathBuf, String> {
+    Ok(debian::unpacked(PACKAGE)?.join("usr/bin"))
 }

@@ -4,19 +4,21 @@
 //! language; the ids that the client reports as sent and the ids that arrived must be the same. With the Python client and with
 //! the Collector it also compares, field by field, what others read of the JSON that `aldis serve` sends.
 
-use super::Tally;
 use super::run::{answer, watched};
+use super::{Tally, cargo_tests};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 /// Longest time to fetch or build what a suite needs.
-const SET_UP_LIMIT: Duration = Duration::from_secs(10 * 60);
+const SET_UP_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Longest time for one suite's tests.
-pub(super) const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
+pub(super) const TEST_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn python() -> Tally {
-    suite("python", |tools| Ok(vec!["--content".into(), tools.python.clone(), here("python/client.py")]))
+    suite("python", |tools| {
+        Ok(vec!["--content".into(), "--tls".into(), tools.python.clone(), here("python/client.py")])
+    })
 }
 
 pub(super) fn js() -> Tally {
@@ -54,6 +56,25 @@ pub(super) fn go() -> Tally {
 }
 
 pub(super) fn collector() -> Tally {
+    let mut tally = before_and_behind();
+    if let (None, Ok(tools)) = (&tally.not_run, tools()) {
+        let counted = usage(&tools);
+        tally.passed += counted.passed;
+        tally.failed += counted.failed;
+        tally.skipped.extend(counted.skipped);
+    }
+    tally
+}
+
+/// Commands of `aldis`, counted, through a Collector that is there.
+fn usage(tools: &Tools) -> Tally {
+    let mut driver = Command::new(&tools.python);
+    driver.arg("-u").arg(here("usage.py")).arg("--aldis").arg(&tools.aldis);
+    driver.arg("--collector").arg(crate::peers::binary());
+    read(&mut driver)
+}
+
+fn before_and_behind() -> Tally {
     suite("collector", |tools| {
         let binary = crate::peers::binary();
         if !binary.exists() {
@@ -61,7 +82,13 @@ pub(super) fn collector() -> Tally {
             crate::peers::command()?;
         }
         let collector = format!("--collector={}", binary.display());
-        Ok(vec![collector, "--content".into(), tools.python.clone(), here("python/client.py")])
+        Ok(vec![
+            collector,
+            "--content".into(),
+            "--tls".into(),
+            tools.python.clone(),
+            here("python/client.py"),
+        ])
     })
 }
 
@@ -94,7 +121,12 @@ fn suite(name: &str, client: impl FnOnce(&Tools) -> Result<Vec<String>, String>)
         .args(options)
         .arg("--")
         .args(client);
-    let ended = watched(&mut driver, TEST_LIMIT, |_| true);
+    read(&mut driver)
+}
+
+/// Runs a driver and reads its closing line.
+fn read(driver: &mut Command) -> Tally {
+    let ended = watched(driver, TEST_LIMIT, |_| true);
     let mut tally = closing_line(&ended.lines).unwrap_or_default();
     if !ended.success && tally.failed == 0 {
         tally.failed = 1;
@@ -112,10 +144,9 @@ pub(super) enum SetUp {
 
 pub(super) fn tools() -> Result<Tools, SetUp> {
     let python = venv().map_err(SetUp::Missing)?;
-    let built =
-        watched(Command::new("cargo").args(["build", "--quiet", "-p", "aldis"]), SET_UP_LIMIT, |_| true);
+    let built = cargo_tests::programs();
     let aldis = crate::target_dir().join("debug/aldis");
-    if built.success { Ok(Tools { python, aldis }) } else { Err(SetUp::Broken) }
+    if built { Ok(Tools { python, aldis }) } else { Err(SetUp::Broken) }
 }
 
 /// A virtual environment with the pinned packages; the path of its interpreter.

@@ -1,6 +1,6 @@
 //! The names that the facade `aldis::telemetry` offers, read from the source: its own functions, the types that it
 //! re-exports, and their public fields, variants and methods, as `Span`, `Span::name`, `SpanStatus::Ok`,
-//! `TelemetryPipeline::record_span`.
+//! `TelemetryPipeline::record_span`. Crates that the facade offers whole have theirs behind the crate's: `collect.Value::Int`.
 //!
 //! rustfmt fixes the shape that is read: items begin and end at the left edge, members four blanks from it.
 
@@ -9,6 +9,8 @@ use super::Tree;
 /// Where the facade is.
 pub const FACADE: &str = "crates/aldis/src/lib.rs";
 const MODULE: &str = "pub mod telemetry {";
+/// Crates that the facade offers whole, whose names are promised one by one.
+const WHOLE: [&str; 2] = ["collect", "host"];
 
 /// Every offered name, sorted.
 ///
@@ -28,8 +30,28 @@ pub fn offered(tree: &Tree) -> Result<Vec<String>, String> {
         names.extend(members.into_iter().map(|member| format!("{name}::{member}")));
         names.push(name.to_owned());
     }
+    for crate_name in
+        WHOLE.into_iter().filter(|name| text.lines().any(|line| line == format!("pub use {name};")))
+    {
+        names.extend(names_of(tree, crate_name)?.into_iter().map(|name| format!("{crate_name}.{name}")));
+    }
     names.sort();
     names.dedup();
+    Ok(names)
+}
+
+/// What a crate re-exports at its root. Traits and types of other shapes than [`members`] reads have their own methods alone.
+fn names_of(tree: &Tree, crate_name: &str) -> Result<Vec<String>, String> {
+    let root = format!("crates/{crate_name}/src/lib.rs");
+    let text = tree.text(&root).ok_or_else(|| format!("{root} is missing"))?;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let mut names = Vec::new();
+    for path in re_exports(&lines) {
+        let name = path.rsplit("::").next().unwrap_or_default().to_owned();
+        let members = members(tree, crate_name, &name).unwrap_or_else(|_| methods(tree, crate_name, &name));
+        names.extend(members.into_iter().map(|member| format!("{name}::{member}")));
+        names.push(name);
+    }
     Ok(names)
 }
 
@@ -94,10 +116,17 @@ fn members(tree: &Tree, crate_name: &str, name: &str) -> Result<Vec<String>, Str
         true => body.iter().filter_map(|line| variant(line)).collect(),
         false => body.iter().filter_map(|line| member(line, "")).collect(),
     };
-    let head = format!("impl {name} {{");
-    let bodies = sources().flat_map(|file| items(&file.text, |line| line == head));
-    all.extend(bodies.flatten().filter_map(|line| member(line, "fn ")));
+    all.extend(methods(tree, crate_name, name));
     Ok(all)
+}
+
+/// The public methods of a type.
+fn methods(tree: &Tree, crate_name: &str, name: &str) -> Vec<String> {
+    let folder = format!("crates/{crate_name}/src/");
+    let sources = tree.files.iter().filter(|file| file.path.starts_with(&folder) && file.is_production());
+    let heads = [format!("impl {name} {{"), format!("impl<T> {name}<T> {{")];
+    let bodies = sources.flat_map(|file| items(&file.text, |line| heads.iter().any(|head| head == line)));
+    bodies.flatten().filter_map(|line| member(line, "fn ")).collect()
 }
 
 /// The name behind `    pub ` and this word: a field or a method.
@@ -188,6 +217,26 @@ impl Point {
             "now",
         ];
         assert_eq!(offered(&tree).unwrap(), expected);
+    }
+
+    #[test]
+    fn names_of_a_crate_that_is_offered_whole_are_behind_its_own() {
+        let facade = LIB.replace("/// The parts.", "pub use collect;\n/// The parts.");
+        let pipeline = "pub struct Pipeline {\n}\n";
+        let root = "//! pub use none;\npub use value::{Value, Sum, MAX};\n";
+        let value = "pub enum Value {\n    Int(i64),\n}\npub struct Sum(u8);\nimpl Sum {\n    pub fn add(&self) {}\n}\n";
+        let tree = Tree::of(&[
+            (FACADE, &facade),
+            ("crates/otlp/src/event.rs", OTLP),
+            ("crates/pipeline/src/lib.rs", pipeline),
+            ("crates/collect/src/lib.rs", root),
+            ("crates/collect/src/value.rs", value),
+        ]);
+        let offered = offered(&tree).unwrap();
+        let own: Vec<&String> = offered.iter().filter(|name| name.contains('.')).collect();
+        let expected =
+            ["collect.MAX", "collect.Sum", "collect.Sum::add", "collect.Value", "collect.Value::Int"];
+        assert_eq!(own, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [[promise]]
-//! kind = "setting"                       # name | setting | command | flag
+//! kind = "setting"                       # name | setting | command | flag | contract
 //! names = ["processors.batch.timeout"]   # `names` share one test
 //! test = "crates/engine/tests/it/batch.rs::timeout_is_a_maximum"
 //! ```
@@ -10,7 +10,9 @@
 //! file, or a helper below it or beside it in `tests/it`, must name what is promised, outside of comments: its last segment
 //! (`timeout`, `--config`), or a variant with its type. In a name, `{a,b}` stands for either.
 //!
-//! Names are those that the facade offers ([`facade`]). That no setting, command or flag is missing from the list needs
+//! A contract is a rule of a specification by its name there, `INV-TL01`; its test begins with it, `inv_tl01_…`, as is the habit.
+//!
+//! Names are those that the facade offers ([`facade`]), of crates that it offers whole behind the crate's (`collect.Value::Int`). That no setting, command or flag is missing from the list needs
 //! the engine's own tables: [`missing`], called by the test `surface`.
 
 use super::{Finding, Tree, facade};
@@ -18,12 +20,12 @@ use super::{Finding, Tree, facade};
 /// Where the promises are.
 pub const LIST: &str = "docs/promises.toml";
 
-const KINDS: [&str; 4] = ["name", "setting", "command", "flag"];
+const KINDS: [&str; 5] = ["name", "setting", "command", "flag", "contract"];
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promise {
-    /// `name`, `setting`, `command` or `flag`.
+    /// `name`, `setting`, `command`, `flag` or `contract`.
     pub kind: String,
     /// What is promised.
     pub name: String,
@@ -106,6 +108,11 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
         None => (promise.test.as_str(), None),
     };
     let Some(text) = tree.text(path) else { return Some(format!("there is no file {path}")) };
+    if promise.kind == "contract" {
+        let begins = format!("{}_", promise.name.to_lowercase().replace('-', "_"));
+        let function = function.filter(|function| function.starts_with(&begins) && is_test(text, function));
+        return function.is_none().then(|| format!("{path} has no such test that begins with `{begins}`"));
+    }
     let subject = subject(&promise.name);
     // What a test calls lies in its own submodules, and of an integration test in the modules of its binary, where they hold
     // no tests.
@@ -128,6 +135,8 @@ fn unproven(tree: &Tree, promise: &Promise) -> Option<String> {
 
 /// What a test must say of a promise: its last segment, and the type too where that is a variant.
 fn subject(name: &str) -> &str {
+    // Of a name the crate says nothing.
+    let name = name.split_once('.').filter(|(_, name)| name.contains("::")).map_or(name, |(_, name)| name);
     let last = name.rsplit(['.', ':', ' ']).next().unwrap_or(name);
     if name.contains("::") && last.starts_with(|letter: char| letter.is_ascii_uppercase()) {
         name
@@ -151,7 +160,7 @@ fn mentions(text: &str, words: &str) -> bool {
 }
 
 /// Whether `fn name` stands in the text below a test attribute: `#[test]`, `#[tokio::test]`; in a `proptest!` block too.
-fn is_test(text: &str, name: &str) -> bool {
+pub(super) fn is_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let head = |line: &str| {
         let line = line.strip_prefix("async ").unwrap_or(line);
@@ -225,12 +234,16 @@ mod tests {
             findings("setting", "['processors.batch.timeout']", "crates/a/tests/it/batch.rs::later"),
             none
         );
+        assert_eq!(findings("contract", "['IT']", "crates/a/tests/it/batch.rs::it_waits"), none);
         assert_eq!(findings("setting", "[]", "crates/a/examples/x.rs"), none, "names of the facade");
     }
 
     #[test]
     fn a_promise_without_its_test_fails() {
         let cases = [
+            ("contract", "['IT-2']", "crates/a/tests/it/batch.rs::it_waits", "begins with `it_2_`"),
+            ("contract", "['IT']", "crates/a/tests/it/batch.rs::it_comes", "no such test"),
+            ("contract", "['DRIVER']", "crates/a/tests/it/batch.rs::driver", "no such test"),
             ("setting", "['b.timeout']", "crates/a/tests/it/gone.rs::x", "no file"),
             ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs::gone", "no test"),
             ("setting", "['b.timeout']", "crates/a/tests/it/batch.rs::driver", "no test"),

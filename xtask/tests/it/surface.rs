@@ -34,15 +34,26 @@ fn every_command_and_flag_is_promised() {
     let built =
         Command::new("cargo").args(["build", "--quiet", "-p", "aldis"]).current_dir(xtask::root()).status();
     assert!(built.is_ok_and(|status| status.success()), "aldis builds");
-    let top = help(&[]);
-    let commands = commands(&top);
+    let commands = commands_below(&[]);
     assert_kept("command", &commands);
     let of_command = |command: &String| {
-        let flags = flags(&help(&[command]));
+        let flags = flags(&help(&command.split(' ').collect::<Vec<_>>()));
         flags.into_iter().map(|flag| format!("{command} {flag}")).collect::<Vec<_>>()
     };
-    let all: Vec<String> = flags(&top).into_iter().chain(commands.iter().flat_map(of_command)).collect();
+    let top = flags(&help(&[])).into_iter();
+    let all: Vec<String> = top.chain(commands.iter().flat_map(of_command)).collect();
     assert_kept("flag", &all);
+}
+
+/// Commands, and those below them: `config`, `config schema`.
+fn commands_below(words: &[&str]) -> Vec<String> {
+    let mut all = Vec::new();
+    for name in commands(&help(words)) {
+        let inner = [words, &[&name]].concat();
+        all.push(inner.join(" "));
+        all.extend(commands_below(&inner));
+    }
+    all
 }
 
 fn help(command: &[&str]) -> String {
