@@ -643,8 +643,8 @@ class Archive:
         end_time: Optional[_Time] = None,
         *,
         times: Sequence[str],
-    ) -> None:
-        """Writes the lines with a time from `start_time` to before `end_time`."""
+    ) -> int:
+        """Writes the lines with a time from `start_time` to before `end_time`; how many."""
     def snapshot(self) -> TelemetrySnapshot:
         """What was read and opened so far."""
     def close(self) -> None:

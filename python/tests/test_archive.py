@@ -234,7 +234,8 @@ def test_lines_are_found_by_their_time(tmp_path: Path) -> None:
         epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
         assert parts.times == (epoch, datetime(1970, 1, 1, 1, 23, 19, tzinfo=timezone.utc))
         into = io.BytesIO()
-        parts.copy_lines(into, 100, "1970-01-01T00:01:43Z", times=["time_ns"])
+        assert parts.copy_lines(into, 100, "1970-01-01T00:01:43Z", times=["time_ns"]) == 3
+        assert parts.copy_lines(io.BytesIO(), 100, times=["another"]) == 0
         found = TelemetryData.from_jsonl(into.getvalue().decode())
         assert [event.time_ns // 10**9 for event in found.events] == [100, 101, 102]
 

@@ -3,6 +3,9 @@
 //!
 //! A skip is never silent: a suite that cannot run says why, a Rust test that returns early prints a line that begins
 //! with `skipped:`. With `CI=true` a skip that `ci/expected-skips` does not list, with a reason, is a failure.
+//!
+//! An unsteady test is not silent either: a Rust test that fails is run once more by itself, and where it passes then, the
+//! table names it. That is a defect, of the test or of what it tests, but hardly one of the change at hand.
 
 mod cargo_tests;
 mod configs;
@@ -31,6 +34,8 @@ pub struct Tally {
     pub failed: u64,
     /// Tests that did not run, or returned early: `(name, reason)`.
     pub skipped: Vec<(String, String)>,
+    /// Tests that failed, and passed when they were run once more by themselves; they are among the passed.
+    pub unsteady: Vec<String>,
     /// Why the suite as a whole did not run; its counts are 0 then.
     pub not_run: Option<String>,
 }
@@ -142,6 +147,9 @@ fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) 
     for (name, tally, took) in done {
         let (skips, seconds) = (tally.skips(), took.as_secs_f64());
         lines.push(format!("{name:<10} {:>7} {:>7} {skips:>8} {seconds:>8.1}", tally.passed, tally.failed));
+        for test in &tally.unsteady {
+            lines.push(format!("{:<10} unsteady: {test}: failed, then passed by itself", ""));
+        }
         let whole = tally.not_run.iter().map(|reason| ((*name).to_owned(), reason.clone()));
         for (test, reason) in
             whole.chain(tally.skipped.iter().map(|(t, r)| (format!("{name}: {t}"), r.clone())))
@@ -159,7 +167,9 @@ fn conclude(done: &[(&str, Tally, Duration)], expected: &Expected, in_ci: bool) 
     if forbidden > 0 {
         lines.push(format!("\nskipped without a line in ci/expected-skips: {}", unexpected.join(", ")));
     }
-    lines.push(format!("\n{passed} passed, {failed} failed, {skipped} skipped"));
+    let unsteady: usize = done.iter().map(|(_, tally, _)| tally.unsteady.len()).sum();
+    let unsteady = if unsteady > 0 { format!(", {unsteady} unsteady") } else { String::new() };
+    lines.push(format!("\n{passed} passed, {failed} failed, {skipped} skipped{unsteady}"));
     (lines.join("\n"), failed == 0 && forbidden == 0)
 }
 
@@ -185,6 +195,13 @@ mod tests {
         assert!(!verdict(skipped("c::d"), true));
         assert!(verdict(skipped("a::b"), true));
         assert!(!verdict(Tally::not_run("no cargo"), true));
+    }
+
+    #[test]
+    fn an_unsteady_test_fails_nothing_and_is_named() {
+        let tally = Tally { unsteady: vec!["a::b".into()], ..Tally::one(true) };
+        let (table, well) = conclude(&[("rust", tally, Duration::ZERO)], &Expected::default(), true);
+        assert!(well && table.contains("unsteady: a::b") && table.contains("1 unsteady"), "{table}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Signals {
     pub(crate) fn listen() -> io::Result<Signals> {
         let (tell, came) = mpsc::sync_channel(2);
         // Full or gone: further signals change nothing.
-        listen(false, move |_| tell.try_send(()).unwrap_or_default())?;
+        listen(false, move |_, _| tell.try_send(()).unwrap_or_default())?;
         Ok(Signals { came })
     }
 
@@ -46,7 +46,7 @@ impl Signals {
 
 /// From now on these signals do not end the process by themselves: they are told, on a thread of its own. SIGHUP is to end,
 /// as when a terminal is closed, unless it `reloads`.
-pub(crate) fn listen(reloads: bool, tell: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+pub(crate) fn listen(reloads: bool, tell: impl Fn(Signal, SignalKind) + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut term, mut int, mut hang_up) = {
         let _entered = runtime.enter();
@@ -57,11 +57,12 @@ pub(crate) fn listen(reloads: bool, tell: impl Fn(Signal) + Send + 'static) -> i
         runtime.block_on(async {
             loop {
                 let came = tokio::select! {
-                    _ = term.recv() => Signal::End,
-                    _ = int.recv() => Signal::End,
-                    _ = hang_up.recv() => if reloads { Signal::Reload } else { Signal::End },
+                    _ = term.recv() => SignalKind::terminate(),
+                    _ = int.recv() => SignalKind::interrupt(),
+                    _ = hang_up.recv() => SignalKind::hangup(),
                 };
-                tell(came);
+                let asks = if reloads && came == SignalKind::hangup() { Signal::Reload } else { Signal::End };
+                tell(asks, came);
             }
         });
     })?;

@@ -107,13 +107,17 @@ impl Key {
         Ok(Key(Secret::Password(Zeroizing::new(password.to_owned()))))
     }
 
-    /// What a password file holds: its bytes without one line end at the end.
+    /// What a password file holds: one line, without its end.
     ///
     /// # Errors
-    /// As [`Key::password`].
+    /// As [`Key::password`], or it has more lines: whether they belong to the password nobody could tell.
     pub fn from_password_file(bytes: &[u8]) -> Result<Self, Error> {
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        Key::password(line.strip_suffix(b"\r").unwrap_or(line))
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.contains(&b'\n') {
+            return Err(Error::Key("a password file has one line"));
+        }
+        Key::password(line)
     }
 
     /// Reads a key file; see [`from_file`](Self::from_file).
@@ -208,8 +212,9 @@ mod tests {
         for text in ["open sesame", "open sesame\n", "open sesame\r\n"] {
             assert_eq!(of(text.as_bytes()).unwrap(), b"open sesame");
         }
-        assert_eq!(of(b"a\n\n").unwrap(), b"a\n");
-        assert_eq!(of(b"\n"), None);
+        for refused in [&b"a\n\n"[..], b"a\nb", b"\na\n", b"\n", b""] {
+            assert_eq!(of(refused), None, "{refused:?}");
+        }
         assert_eq!(of(&[b'x'; MAX_PASSWORD_BYTES + 1]), None);
         assert!(!format!("{:?}", Key::password("hidden").unwrap()).contains("hidden"));
     }

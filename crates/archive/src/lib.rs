@@ -39,7 +39,7 @@ pub use file::{NewFile, open_file, seal_file};
 pub use header::{MAGIC, SALT_BYTES};
 pub use index::TimeSpan;
 pub use key::{KEY_BYTES, Key, PasswordCost};
-pub use lines::{LineTimes, copy_lines, seal_lines};
+pub use lines::{LineTimes, LinesCopied, copy_lines, seal_lines};
 pub use open::{Opener, open, verify};
 pub use options::{OpenOptions, SealOptions};
 pub use range::Archive;

@@ -143,6 +143,18 @@ fn merged(a: Option<TimeSpan>, b: Option<TimeSpan>) -> Option<TimeSpan> {
     }
 }
 
+/// What became of the lines of the frames that were opened for a range of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinesCopied {
+    /// Lines that were read.
+    pub read: u64,
+    /// Of those, the lines with a time. Where many were read and none has one, the archive was sealed with other keys: a frame is opened
+    /// only if a line in it has a time behind those.
+    pub with_time: u64,
+    /// Of those, the lines of the range, which were written.
+    pub written: u64,
+}
+
 /// Writes the lines of an archive that have a time in common with `range`, and opens no more frames than the index says may have
 /// any. The archive was sealed by [`seal_lines`] with the same keys; lines without a time are not written. An empty archive has no lines
 /// of any time.
@@ -154,11 +166,12 @@ pub fn copy_lines<R: Read + Seek>(
     range: TimeSpan,
     times: &LineTimes,
     output: impl Write,
-) -> Result<(), Error> {
+) -> Result<LinesCopied, Error> {
     if archive.plaintext_bytes() > 0 && archive.times().is_none() {
         return Err(Error::NoTimes);
     }
-    let mut lines = Lines { output, times, range, partial: Vec::new() };
+    let copied = LinesCopied::default();
+    let mut lines = Lines { output, times, range, partial: Vec::new(), copied };
     for part in archive.ranges(range) {
         // What stands before the first line end may be the end of a line of which the beginning is not here. Its times are not
         // in the range then: else the index would have it here from its first byte.
@@ -166,11 +179,12 @@ pub fn copy_lines<R: Read + Seek>(
         archive.copy(part, &mut lines)?;
         let partial = std::mem::take(&mut lines.partial);
         // What stands behind the last line end is whole only at the end of everything.
-        if is_end {
+        if is_end && !partial.is_empty() {
             lines.line(&partial)?;
         }
     }
-    Ok(lines.output.flush()?)
+    lines.output.flush()?;
+    Ok(lines.copied)
 }
 
 /// Passes on the lines that are of the range.
@@ -180,14 +194,19 @@ struct Lines<'a, W> {
     range: TimeSpan,
     /// A line that has begun.
     partial: Vec<u8>,
+    copied: LinesCopied,
 }
 
 impl<W: Write> Lines<'_, W> {
     fn line(&mut self, line: &[u8]) -> std::io::Result<()> {
-        match self.times.of(line) {
-            Some(times) if times.meets(self.range) => self.output.write_all(line),
-            _ => Ok(()),
+        self.copied.read += 1;
+        let Some(times) = self.times.of(line) else { return Ok(()) };
+        self.copied.with_time += 1;
+        if times.meets(self.range) {
+            self.output.write_all(line)?;
+            self.copied.written += 1;
         }
+        Ok(())
     }
 }
 

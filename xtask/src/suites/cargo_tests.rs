@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Longest time for the build and the tests of the workspace: what takes ten minutes on two cores, on a machine that has other work.
 pub(super) const LIMIT: Duration = Duration::from_secs(45 * 60);
 
+/// Most failed tests that are tried again. What breaks more tests than these is no matter of luck.
+const MOST_TRIED_AGAIN: usize = 4;
+
 /// All crates but this one, which is running.
 pub(super) const WORKSPACE: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
@@ -46,23 +49,51 @@ fn cargo_test(scope: &[&str], variables: &[(&str, PathBuf)]) -> Tally {
     command.envs(variables.iter().cloned());
     // `--show-output` hands over what passing tests print: how a test says that it returned early.
     command.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]);
-    read(&mut command, LIMIT)
+    let first = reading(&mut command, LIMIT);
+    let (tally, names) = (first.tally, first.failures);
+    // A binary that broke off has no result: that is no matter of a test or two.
+    if first.unfinished > 0
+        || names.is_empty()
+        || names.len() > MOST_TRIED_AGAIN
+        || names.len() as u64 != tally.failed
+    {
+        return tally;
+    }
+    println!("\ntried again, by themselves: {}", names.join(", "));
+    let mut command = Command::new("cargo");
+    command.envs(variables.iter().cloned());
+    command.arg("test").args(scope).args(["--no-fail-fast", "--lib", "--bins", "--tests"]);
+    command.args(["--", "--show-output", "--exact"]).args(&names);
+    tried_again(tally, names, &reading(&mut command, LIMIT).tally)
+}
+
+/// What a suite did whose failed tests were run once more. Those that pass by themselves do not fail the suite, but
+/// they are told: whoever reads the table finds out why the first run was different. Tests that are not found, or do
+/// not run, the second time have failed.
+fn tried_again(first: Tally, names: Vec<String>, second: &Tally) -> Tally {
+    if second.failed > 0 || second.passed < first.failed {
+        return first;
+    }
+    Tally { passed: first.passed + first.failed, failed: 0, unsteady: names, ..first }
 }
 
 /// Runs a `cargo test … --show-output` and reads what it prints.
 pub(super) fn read(command: &mut Command, limit: Duration) -> Tally {
+    reading(command, limit).tally
+}
+
+fn reading(command: &mut Command, limit: Duration) -> Libtest {
     let mut display = Libtest::default();
     let ended = watched(command, limit, move |line| display.line(line));
     let mut reading = Libtest::default();
     for line in &ended.lines {
         reading.line(line);
     }
-    let mut tally = reading.tally;
     // A crate that does not compile has no results, only an exit code.
-    if !ended.success && tally.failed == 0 {
-        tally.failed = 1;
+    if !ended.success && reading.tally.failed == 0 {
+        reading.tally.failed = 1;
     }
-    tally
+    reading
 }
 
 /// Reads the output of libtest line by line.
@@ -70,6 +101,11 @@ pub(super) fn read(command: &mut Command, limit: Duration) -> Tally {
 pub struct Libtest {
     tally: Tally,
     in_successes: bool,
+    in_failures: bool,
+    /// Names of the tests that failed, as their binaries list them at the end.
+    failures: Vec<String>,
+    /// Binaries that began and have not told their result.
+    unfinished: u64,
     /// Tests of the binary being read that returned early.
     early: u64,
     test: String,
@@ -83,7 +119,19 @@ impl Libtest {
         } else if line == "failures:" || line.starts_with("test result:") {
             self.in_successes = false;
         }
+        // Twice in an output: before what failed tests said, after an empty line, and before their names.
+        if line == "failures:" || line.is_empty() {
+            self.in_failures = line == "failures:";
+        } else if self.in_failures
+            && let Some(name) = line.strip_prefix("    ")
+        {
+            self.failures.push(name.to_owned());
+        }
+        if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
+            self.unfinished += 1;
+        }
         if let Some(result) = line.strip_prefix("test result:") {
+            self.unfinished = self.unfinished.saturating_sub(1);
             // A test that returned early ended well, but it did not run.
             self.tally.passed += count(result, " passed").saturating_sub(self.early);
             self.early = 0;
@@ -146,16 +194,40 @@ failures:
 
 ---- a::four stdout ----
 skipped: not a skip, it failed
+    at four
+
+failures:
+    a::four
 
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+running 3 tests
 test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+running 1 test
 ";
         let mut libtest = Libtest::default();
         let shown = output.lines().filter(|line| libtest.line(line)).count();
-        let tally = libtest.tally();
+        let tally = libtest.tally().clone();
         assert_eq!((tally.passed, tally.failed), (4, 1));
+        assert_eq!((libtest.failures, libtest.unfinished), (vec!["a::four".to_owned()], 1));
         let skipped = [("a::three", "needs root"), ("a::two", "the shared data is absent")];
         assert_eq!(tally.skipped, skipped.map(|(n, r)| (n.to_owned(), r.to_owned())));
         assert_eq!(shown, output.lines().count() - 9, "what passing tests print is not shown");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_and_what_does_not_has_failed() {
+        let first = Tally { passed: 7, failed: 2, ..Tally::default() };
+        let names = || vec!["a::b".to_owned(), "c".to_owned()];
+        let again = |passed, failed| {
+            tried_again(first.clone(), names(), &Tally { passed, failed, ..Tally::default() })
+        };
+        assert_eq!(again(2, 0), Tally { passed: 9, failed: 0, unsteady: names(), ..Tally::default() });
+        // The same name in another binary.
+        assert_eq!(again(3, 0).failed, 0);
+        for (passed, failed) in [(1, 1), (1, 0), (0, 0), (2, 1)] {
+            assert_eq!(again(passed, failed), first);
+        }
     }
 }

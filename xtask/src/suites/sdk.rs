@@ -211,7 +211,7 @@ pub(super) fn closing_line(lines: &[String]) -> Option<Tally> {
     let (passed, failed) = (numbers.next()??, numbers.next()??);
     let skipped = lines.iter().filter_map(|line| line.strip_prefix("skipped: ")?.split_once(": "));
     let skipped = skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect();
-    Some(Tally { passed, failed, skipped, not_run: None })
+    Some(Tally { passed, failed, skipped, not_run: None, unsteady: Vec::new() })
 }
 
 #[cfg(test)]

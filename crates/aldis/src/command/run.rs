@@ -15,7 +15,10 @@ use std::{
     ffi::OsString, fmt, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus, time::Duration,
 };
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use engine::settings::duration;
 use host::{
     ChildrenUsage, EndReason, EpisodeId,
@@ -63,10 +66,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = period)]
     every: Duration,
     /// Write every sample to this file as a line of JSON, and the summary as the last.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(named))]
     json: Option<PathBuf>,
     /// Append the last samples to this file if the command ends otherwise than well: the last 600.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(named))]
     record: Option<PathBuf>,
     /// How long what the command has left behind in its cgroup may take to end by itself; then it is ended.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
@@ -111,6 +114,16 @@ fn period(text: &str) -> Result<Duration, String> {
         Ok(period)
     } else {
         Err("it must be whole milliseconds, from 1ms to 1h".to_owned())
+    }
+}
+
+/// A file of its own: elsewhere `-` is standard output, and here that is the command's.
+fn named(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.to_str() {
+        Some("-") => {
+            Err("standard output is the command's: name a file, or /dev/stdout to write between its lines")
+        }
+        _ => Ok(path),
     }
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
     let on_signal = tell.clone();
     // A full channel holds the thread of signals up, nothing else.
     if let Err(error) =
-        signals::listen(args.config.is_some(), move |signal| drop(on_signal.send(Event::Signal(signal))))
+        signals::listen(args.config.is_some(), move |signal, _| drop(on_signal.send(Event::Signal(signal))))
     {
         return fail(args.json, Exit::Unavailable, &format!("signals cannot be listened for: {error}"));
     }

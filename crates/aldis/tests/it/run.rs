@@ -145,6 +145,8 @@ fn what_cannot_be_run_is_told_as_a_shell_does() {
         &["--every", "1500us"],
         &["--budget-memory", "5 apples"],
         &["--limit-processes", "0"],
+        &["--json", "-"],
+        &["--record", "-"],
     ] {
         assert_eq!(script(flags, "true").status.code(), Some(2), "{flags:?}");
     }

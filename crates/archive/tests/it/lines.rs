@@ -3,7 +3,8 @@
 use std::io::{Cursor, Read};
 
 use aldis_archive::{
-    Archive, Error, Key, LineTimes, OpenOptions, SealOptions, TimeSpan, copy_lines, open, seal, seal_lines,
+    Archive, Error, Key, LineTimes, LinesCopied, OpenOptions, SealOptions, TimeSpan, copy_lines, open, seal,
+    seal_lines,
 };
 use proptest::prelude::*;
 
@@ -33,7 +34,12 @@ fn found(sealed: &[u8], first: u64, last: u64) -> (Vec<u8>, u64) {
     let copied = copy_lines(&mut archive, TimeSpan { first, last }, &times(), &mut lines);
     match archive.times() {
         None if archive.plaintext_bytes() > 0 => assert!(matches!(copied, Err(Error::NoTimes))),
-        _ => copied.unwrap(),
+        _ => {
+            let written = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
+            let copied = copied.unwrap();
+            assert!(copied.read >= copied.with_time && copied.with_time >= written, "{copied:?}");
+            assert_eq!(copied.written, written);
+        }
     }
     (lines, archive.snapshot().frames_data)
 }
@@ -97,6 +103,26 @@ fn lines_that_are_longer_than_what_is_read_at_once_are_found_whole() {
             );
         }
     }
+}
+
+#[test]
+fn lines_read_with_other_keys_are_counted_as_without_a_time() {
+    let text: String = (0..500).map(|n| format!("{{\"at\":{n},\"from\":{}}}\n", n + 1)).collect();
+    let sealed = sealed(text.as_bytes());
+    let copied = |keys: &[&str]| {
+        let mut archive =
+            Archive::read(Cursor::new(&sealed), &Key::new(KEY), &OpenOptions::default()).unwrap();
+        let times = LineTimes::new(keys).unwrap();
+        let range = TimeSpan { first: 0, last: 9 };
+        let LinesCopied { read, with_time, written } =
+            copy_lines(&mut archive, range, &times, std::io::sink()).unwrap();
+        assert!((10..500).contains(&read), "one frame is opened: {read}");
+        (with_time == read, with_time, written)
+    };
+    assert_eq!(copied(&["when"]), (false, 0, 0));
+    let (all_have, _, written) = copied(&["at"]);
+    assert_eq!((all_have, written), (true, 10));
+    assert_eq!(copied(&["from"]).2, 9);
 }
 
 #[test]

@@ -84,8 +84,8 @@ impl Archive {
         self.write_to(py, output, |archive, output| archive.copy(start..stop.unwrap_or(u64::MAX), output))
     }
 
-    /// Writes the lines with a time from `start_time` to before `end_time`; `times` are the ends of the keys in which they stand, as the
-    /// archive was sealed.
+    /// Writes the lines with a time from `start_time` to before `end_time`, and returns how many; `times` are the ends of the keys in which
+    /// they stand, as the archive was sealed.
     #[pyo3(signature = (target, start_time = None, end_time = None, *, times))]
     fn copy_lines(
         &self,
@@ -94,17 +94,21 @@ impl Archive {
         start_time: Option<&Bound<'_, PyAny>>,
         end_time: Option<&Bound<'_, PyAny>>,
         times: Vec<String>,
-    ) -> PyResult<()> {
+    ) -> PyResult<u64> {
         let (start, end) = (bound_ns(start_time)?, bound_ns(end_time)?);
         let times = LineTimes::new(times).map_err(|error| failure::of_archive(py, error))?;
         let (first, end) = (start.unwrap_or(0), end.unwrap_or(u64::MAX));
         let output = Output::of(target)?;
         let span = (first < end).then(|| TimeSpan { first, last: end - 1 });
-        self.write_to(py, output, |archive, output| match span {
-            Some(span) => archive::copy_lines(archive, span, &times, output),
-            // No line has a time in it.
-            None => Ok(()),
-        })
+        // Without a span no line has a time in it.
+        let mut written = 0;
+        self.write_to(py, output, |archive, output| {
+            written = span.map_or(Ok(0), |span| {
+                archive::copy_lines(archive, span, &times, output).map(|copied| copied.written)
+            })?;
+            Ok(())
+        })?;
+        Ok(written)
     }
 
     /// What was read so far.

@@ -1,12 +1,15 @@
 //! `aldis cat`.
 
 use std::{
+    cmp::Ordering,
     io::{self, IsTerminal, Seek, StdoutLock},
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use ::archive::{Archive, Error, Key, LineTimes, TelemetrySnapshot, TimeSpan, copy_lines, open, unix_nanos};
+use ::archive::{
+    Archive, Error, Key, LineTimes, LinesCopied, TelemetrySnapshot, TimeSpan, copy_lines, open, unix_nanos,
+};
 use clap::Args;
 
 use super::{
@@ -14,7 +17,7 @@ use super::{
     target::{Blamed, STDOUT},
     told,
 };
-use crate::exit::Exit;
+use crate::{exit::Exit, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,16 +109,27 @@ fn of_part(
         let mut archive = Archive::read(file, key, &args.work.open_options())?;
         match part {
             Part::Bytes(range) => archive.copy(range.clone(), out)?,
-            Part::Times(range) => copy_lines(&mut archive, *range, times, out)?,
+            Part::Times(range) => warn(path, copy_lines(&mut archive, *range, times, out)?),
         }
         Ok(archive.snapshot())
     };
     Ok(copied())
 }
 
+/// Where no line of all that were read has a time, another `--time-key` may have been meant: nothing was found, but maybe it is there.
+fn warn(path: &Path, copied: LinesCopied) {
+    if copied.read > 0 && copied.with_time == 0 {
+        output::say_line(format_args!(
+            "warning: {}: none of the {} lines read has a time behind `--time-key`: was it another when it was sealed?",
+            path.display(),
+            copied.read
+        ));
+    }
+}
+
 /// What is read from several places is no pipe.
 fn needs_file(exit: Exit, path: &Path) -> Failure {
-    Failure { exit, message: format!("{}: a range needs a file, not a pipe", path.display()) }
+    Failure { exit, message: format!("{}: a range needs a file by its name, not a pipe", path.display()) }
 }
 
 /// `FROM..TO`: two offsets or two times; what is left out is the beginning or the end.
@@ -129,18 +143,22 @@ fn part(text: &str) -> Result<Part, String> {
     if from.is_empty() && to.is_empty() {
         return Err("it has neither a beginning nor an end".to_owned());
     }
-    let (part, is_empty) = match (bytes(from, 0), bytes(to, u64::MAX), time(from, 0), time(to, u64::MAX)) {
-        (Some(from), Some(to), ..) => (Part::Bytes(from..to), from >= to),
+    let (part, ends) = match (bytes(from, 0), bytes(to, u64::MAX), time(from, 0), time(to, u64::MAX)) {
+        (Some(from), Some(to), ..) => (Part::Bytes(from..to), from.cmp(&to)),
         (_, _, Some(first), Some(to)) => {
             let last = if to == u64::MAX { to } else { to.saturating_sub(1) };
-            (Part::Times(TimeSpan { first, last }), first >= to)
+            (Part::Times(TimeSpan { first, last }), first.cmp(&to))
         }
         _ => {
             let what = "its ends are offsets, as in 0..1024, or times, as in 2026-11-21T10:00:00Z..2026-11-21T10:05:00Z";
             return Err(what.to_owned());
         }
     };
-    if is_empty { Err("it ends before it begins".to_owned()) } else { Ok(part) }
+    match ends {
+        Ordering::Less => Ok(part),
+        Ordering::Equal => Err("nothing is in it: the second of its ends is not".to_owned()),
+        Ordering::Greater => Err("it ends before it begins".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use std::{
 
 use ::archive::{Error, NewFile, TelemetrySnapshot};
 
+use signal_hook::low_level::emulate_default_handler;
+
 use super::Failure;
-use crate::{exit::Exit, output, signals};
+use crate::{exit::Exit, signals};
 
 /// Has work write to a file, or for `-` to standard output. A signal ends the process and leaves no part of the file behind.
 pub(super) fn write(
@@ -26,10 +28,11 @@ pub(super) fn write(
     // From before it is there: whoever ends it leaves nothing.
     let beside = Arc::new(OnceLock::<PathBuf>::new());
     let left = Arc::clone(&beside);
-    let listening = signals::listen(false, move |_| {
+    let listening = signals::listen(false, move |_, signal| {
         // It may have its name already, and then is not there.
         let _ = left.get().map(fs::remove_file);
-        output::say_line(format_args!("error: ended by a signal"));
+        // As a shell expects of what Ctrl-C ends: a loop of commands ends with it.
+        let _ = emulate_default_handler(signal.as_raw_value());
         process::exit(i32::from(Exit::File.code()));
     });
     listening.map_err(|error| Failure {
