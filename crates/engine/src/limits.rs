@@ -58,11 +58,11 @@ pub const MAX_LEAVING: usize = 16;
 /// is used.
 pub const LEAVE_GRACE: Duration = Duration::from_secs(5);
 
-/// How long threads may take to end once everything has left or the time is over.
-pub const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long threads may take to say what is left once the time is over: on a machine that is busy they wait for their turn.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long the last of the engine's own spans may take to leave at the end.
-pub const OWN_SPANS_GRACE: Duration = Duration::from_secs(1);
+pub const OWN_SPANS_GRACE: Duration = Duration::from_secs(5);
 
 /// How long before the end of a certificate it is told.
 pub const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);

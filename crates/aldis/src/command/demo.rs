@@ -57,11 +57,11 @@ const IN_FLIGHT: usize = 4;
 
 /// Shows the engine at work on the telemetry of a modelled shop, until a signal comes or the time is over.
 pub(crate) fn run(args: &DemoArgs) -> Exit {
-    let begun = Instant::now();
     let running = match Running::start(args) {
         Ok(running) => running,
         Err(message) => return fail(args.json, Exit::Unavailable, &message),
     };
+    let begun = Instant::now();
     let Running { signals, engine, moved, shop, sending } = running;
     let endpoints = Endpoints::of(&engine, moved);
     let mut view = View::open(args.json);

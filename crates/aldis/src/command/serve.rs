@@ -141,11 +141,6 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
             plural(shards)
         ));
     }
-    if let Some(file) = &args.addresses_file
-        && let Err(error) = addresses::write(file, &started)
-    {
-        return fail(args.json, Exit::File, &format!("cannot write {}: {error}", file.display()));
-    }
     let _control = match control(args, tell) {
         Ok(control) => control,
         Err(error) => {
@@ -156,6 +151,12 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
             );
         }
     };
+    // Whoever waits for this file may ask for a reload as soon as it is there.
+    if let Some(file) = &args.addresses_file
+        && let Err(error) = addresses::write(file, &started)
+    {
+        return fail(args.json, Exit::File, &format!("cannot write {}: {error}", file.display()));
+    }
     let manager = manager(args);
     manager.ready();
     watch((args, &manager), &mut engine, &events);

@@ -18,7 +18,7 @@ fn events(arguments: &[&str]) -> Vec<Value> {
 
 #[test]
 fn the_books_of_a_demo_close_and_agree_with_the_truth() {
-    let events = events(&["--duration", "2s", "--rate", "60", "--seed", "3"]);
+    let events = events(&["--duration", "5s", "--rate", "60", "--seed", "3"]);
     assert_eq!(events.first().unwrap()["event"], "started");
     let ended = events.last().unwrap();
     assert_eq!((&ended["close"], &ended["complete"]), (&true.into(), &true.into()), "{ended}");
@@ -38,7 +38,7 @@ fn the_books_of_a_demo_close_and_agree_with_the_truth() {
 /// What happens follows from the seed, how much of it from the rate.
 #[test]
 fn a_demo_without_a_terminal_prints_what_it_has_seen() {
-    let output = aldis(&["demo", "--duration", "3s", "--rate", "50"]);
+    let output = aldis(&["demo", "--duration", "5s", "--rate", "50"]);
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for service in workload::Settings::services() {

@@ -1,11 +1,21 @@
 //! What the flags of `load` and `sink` change, seen by the other side.
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
+use connect::otlp::{
+    GrpcSettings, ReceiverSettings,
+    sink::{Rate, Sink, SinkSettings},
+};
+use pipeline::Shards;
 use serde_json::Value;
 
 use crate::{
-    process::{Ended, Running, aldis, load, text},
+    process::{Ended, Meanwhile, Running, aldis, load, text, wait_until},
     stub::Stub,
 };
 
@@ -26,31 +36,53 @@ fn load_sends_requests_of_the_size_and_at_the_rate_that_it_is_told() {
     let arrived = sink.json();
     assert_eq!((count(&arrived, "requests"), count(&arrived, "records")), (6, 42));
     // The first is sent at once; the twelfth would be due after the end.
-    let (_, slow, _) = between(&[], &["--duration", "500ms", "--rate", "20"]);
-    assert!((1..=11).contains(&count(&slow, "delivered_requests")), "{slow}");
-    let (_, fast, _) = between(&[], &["--duration", "500ms", "--rate", "1000"]);
-    assert!(count(&fast, "delivered_requests") > 11, "{fast}");
+    let (_, bounded, _) = between(&[], &["--duration", "500ms", "--rate", "20"]);
+    assert!(count(&bounded, "delivered_requests") <= 11, "{bounded}");
+    let seconds = |report: &Value| report["seconds"].as_f64().unwrap();
+    // The last is due half a second after the first, however fast answers come.
+    let (_, slow, _) = between(&[], &["--requests", "6", "--rate", "10", "--batch", "1"]);
+    assert!(count(&slow, "delivered_requests") == 6 && seconds(&slow) >= 0.5, "{slow}");
+    // Of which as many would take five minutes.
+    let flags = ["--requests", "3000", "--rate", "3000", "--batch", "1", "--duration", "2m"];
+    let (_, fast, _) = between(&[], &flags);
+    assert_eq!(count(&fast, "delivered_requests"), 3000, "{fast}");
 }
 
 #[test]
 fn load_has_as_many_requests_in_flight_as_it_is_told() {
     // Each answer takes so long that no sender has a second turn.
+    let settings = || SinkSettings {
+        receiver: on_free_ports(),
+        rate: Some(Rate::Records(0.01)),
+        ..SinkSettings::default()
+    };
     for (in_flight, connections) in [("1", "1"), ("3", "1"), ("3", "2")] {
-        let flags = [
-            "--duration",
-            "100ms",
-            "--timeout",
-            "300ms",
-            "--in-flight",
-            in_flight,
-            "--connections",
-            connections,
-        ];
-        let (code, report, sink) = between(&["--rate", "1"], &flags);
-        assert_eq!(code, Some(5), "{report}");
+        let shards = Shards::start(1, "sink").unwrap();
+        let sink = Sink::start(settings(), &shards).unwrap();
+        let endpoint = sink.grpc_addr().unwrap().to_string();
+        let flags = ["--timeout", "10m", "--in-flight", in_flight, "--connections", connections];
+        let load =
+            Meanwhile(loading(&[&["--endpoint", &endpoint, "--duration", "10m"], &flags[..]].concat()));
         let expected: u64 = in_flight.parse::<u64>().unwrap() * connections.parse::<u64>().unwrap();
-        assert_eq!(count(&sink.json(), "requests"), expected, "{report}");
+        wait_until("all are in flight", || sink.report().requests >= expected);
+        sleep(A_WHILE);
+        drop(load);
+        assert_eq!(sink.stop(Instant::now()).requests, expected, "{in_flight} {connections}");
     }
+}
+
+/// Long enough for a request to come that must not.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+fn on_free_ports() -> ReceiverSettings {
+    let grpc = GrpcSettings { endpoint: "127.0.0.1:0".to_owned(), ..GrpcSettings::default() };
+    ReceiverSettings { grpc: Some(grpc), http: None, ..ReceiverSettings::default() }
+}
+
+/// `aldis load --json` with these flags, at work.
+fn loading(flags: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aldis"));
+    command.args(["load", "--json"]).args(flags).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
@@ -58,13 +90,17 @@ fn load_makes_as_many_connections_as_it_is_told() {
     for connections in ["1", "3"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = listener.local_addr().unwrap().to_string();
-        // The kernel takes the connections; nobody says anything on them.
-        let flags = ["--connections", connections, "--duration", "100ms", "--timeout", "300ms"];
-        let (code, report) = load(&[&["--endpoint", &endpoint], &flags[..]].concat());
-        assert_eq!((code, count(&report, "delivered_requests")), (Some(5), 0));
+        // Nobody says anything on them: each has one of the requests, and waits.
+        let flags = ["--connections", connections, "--requests", connections, "--timeout", "10m"];
+        let load = loading(&[&["--endpoint", &endpoint], &flags[..]].concat());
+        let made: Vec<_> = (0..connections.parse().unwrap()).map(|_| listener.accept().unwrap()).collect();
+        sleep(A_WHILE);
         listener.set_nonblocking(true).unwrap();
-        let made = std::iter::from_fn(|| listener.accept().ok()).count();
-        assert_eq!(made.to_string(), connections, "{report}");
+        assert!(listener.accept().is_err(), "there is one more than {connections}");
+        drop((listener, made));
+        let output = load.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), count(&report, "delivered_requests")), (Some(5), 0), "{report}");
     }
 }
 
@@ -87,7 +123,7 @@ fn load_sends_the_headers_and_the_codec_over_the_protocol_that_it_is_told() {
 #[test]
 fn load_gives_up_a_request_after_its_timeout() {
     let sink = ["--rate", "1"];
-    let (code, report, _) = between(&sink, &["--requests", "1", "--batch", "10", "--timeout", "50ms"]);
+    let (code, report, _) = between(&sink, &["--requests", "1", "--timeout", "50ms"]);
     assert_eq!((code, count(&report, "delivered_requests")), (Some(5), 0), "{report}");
     let (code, report, _) = between(&["--rate", "100000"], &["--requests", "1", "--batch", "10"]);
     assert_eq!((code, count(&report, "delivered_requests")), (Some(0), 1), "{report}");
@@ -125,11 +161,12 @@ fn a_sink_ends_by_itself_and_has_the_threads_that_it_is_told() {
 
 #[test]
 fn load_says_why_nothing_was_taken() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (code, report) = load(&["--endpoint", &nobody, "--requests", "2"]);
+    // Port 9 is "discard", where nobody listens.
+    let nobody = "127.0.0.1:9";
+    let (code, report) = load(&["--endpoint", nobody, "--requests", "2"]);
     let reason = report["refused"]["io"]["first_reason"].as_str().unwrap();
     assert!(code == Some(5) && reason.contains("refused"), "{report}");
-    let output = aldis(&["load", "--endpoint", &nobody, "--requests", "2"]);
+    let output = aldis(&["load", "--endpoint", nobody, "--requests", "2"]);
     let told = text(&output.stdout);
     assert!(told.contains(reason) && !told.contains("latency"), "{told}");
 }

@@ -12,7 +12,7 @@ fn relay(exporter: &str, address: &str, settings: &str) -> Running {
     let pipeline = format!("{{receivers: [otlp], exporters: [{exporter}]}}");
     let config = format!(
         "receivers:\n  otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}, http: {{endpoint: '127.0.0.1:0'}}}}}}\n\
-         exporters:\n  {exporter}: {{endpoint: 'http://{address}', {settings}}}\n\
+         exporters:\n  {exporter}: {{timeout: 10m, endpoint: 'http://{address}', {settings}}}\n\
          service:\n  pipelines: {{traces: {pipeline}, logs: {pipeline}, metrics: {pipeline}, profiles: {pipeline}}}\n"
     );
     Running::serve(&config, &["--shards", "1"])

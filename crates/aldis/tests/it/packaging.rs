@@ -1,11 +1,11 @@
 //! What `packaging/` starts, starts.
 
-use std::{fs, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
+use std::{fs, os::unix::net::UnixDatagram, path::PathBuf};
 
 use tempfile::TempDir;
 
 use crate::{
-    process::{aldis, text},
+    process::{PATIENCE, aldis, text},
     service_manager::{heard, serve, terminate},
 };
 
@@ -47,6 +47,8 @@ fn the_unit_starts_what_becomes_ready() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("config.yaml");
     let config = packaged("config.yaml").replace(":4317", ":0").replace(":4318", ":0");
+    let metrics = "service:\n  telemetry: {metrics: {address: '127.0.0.1:0'}}\n";
+    let config = config.replacen("service:\n", metrics, 1);
     fs::write(&file, config).unwrap();
     for word in &mut command {
         if *word == INSTALLED {
@@ -55,7 +57,7 @@ fn the_unit_starts_what_becomes_ready() {
     }
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
     let child = serve(&command, path.to_str().unwrap());
     assert_eq!(heard(&manager), "READY=1");
     terminate(child);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary with these arguments, run to its end.
 pub(crate) fn aldis(arguments: &[&str]) -> Output {
@@ -29,6 +29,16 @@ pub(crate) fn nobody() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     writer.into()
+}
+
+/// A process that works meanwhile. Killed when dropped.
+pub(crate) struct Meanwhile(pub(crate) Child);
+
+impl Drop for Meanwhile {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A process that listens. Killed when dropped.
@@ -207,6 +217,10 @@ impl Ended {
 pub(crate) fn load(arguments: &[&str]) -> (Option<i32>, Value) {
     let mut all = vec!["load", "--json"];
     all.extend(arguments);
+    if !arguments.contains(&"--timeout") {
+        // Where nobody says how long a request may take it may take as long as it needs.
+        all.extend(["--timeout", "10m"]);
+    }
     let output = aldis(&all);
     let report =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));

@@ -3,12 +3,11 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    time::Duration,
 };
 
 use serde_json::Value;
 
-use crate::process::{Running, load};
+use crate::process::{PATIENCE, Running, load};
 
 /// A serving engine with this exporter.
 fn serve(exporter: &str) -> Running {
@@ -32,7 +31,7 @@ fn post(address: &str, agent: &str) -> String {
     // resource_logs { scope_logs { log_records { severity_text: "x" } } }
     let body = [0x0a, 7, 0x12, 5, 0x12, 3, 0x1a, 1, b'x'];
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!(
         "POST /v1/logs HTTP/1.1\r\nhost: x\r\nuser-agent: {agent}\r\nconnection: close\r\n\
          content-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
@@ -49,7 +48,7 @@ fn post(address: &str, agent: &str) -> String {
 fn a_full_queue_answers_too_many_requests() {
     let (_listener, address) = silent();
     let serve = serve(&format!(
-        "{{endpoint: 'http://{address}', timeout: 60s, sending_queue: {{num_consumers: 1, queue_size: 2}}}}"
+        "{{endpoint: 'http://{address}', timeout: 10m, sending_queue: {{num_consumers: 1, queue_size: 2}}}}"
     ));
     let http = serve.address("http");
     for _ in 0..2 {
@@ -59,7 +58,7 @@ fn a_full_queue_answers_too_many_requests() {
         let answer = post(&http, agent);
         assert!(answer.starts_with(status) && answer.contains("retry-after: 1\r\n"), "{answer}");
     }
-    let (code, report) = load(&["--endpoint", &serve.address("grpc"), "--duration", "100ms", "--rate", "50"]);
+    let (code, report) = load(&["--endpoint", &serve.address("grpc"), "--requests", "5", "--rate", "50"]);
     assert_eq!(code, Some(5), "{report}");
     let refused = report["refused"].as_object().unwrap();
     assert!(refused.keys().all(|code| code == "RESOURCE_EXHAUSTED"), "{report}");
@@ -72,14 +71,13 @@ fn a_full_queue_answers_too_many_requests() {
 
 #[test]
 fn a_far_side_that_is_gone_answers_unavailable() {
-    let (listener, address) = silent();
-    drop(listener);
-    let serve = serve(&format!(
-        "{{endpoint: 'http://{address}', sending_queue: {{enabled: false}}, retry_on_failure: {{enabled: false}}}}"
-    ));
+    // Port 9 is "discard", where nobody listens.
+    let serve = serve(
+        "{endpoint: 'http://127.0.0.1:9', sending_queue: {enabled: false}, retry_on_failure: {enabled: false}}",
+    );
     let answer = post(&serve.address("http"), "x");
     assert!(answer.starts_with("http/1.1 503"), "{answer}");
-    let (_, report) = load(&["--endpoint", &serve.address("grpc"), "--duration", "100ms", "--rate", "50"]);
+    let (_, report) = load(&["--endpoint", &serve.address("grpc"), "--requests", "5", "--rate", "50"]);
     let refused = report["refused"].as_object().unwrap();
     assert!(!refused.is_empty() && refused.keys().all(|code| code == "UNAVAILABLE"), "{report}");
     serve.stop();

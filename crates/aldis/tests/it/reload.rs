@@ -10,7 +10,7 @@ fn config(sink: &Running, processors: &str) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}}}
 processors: {{batch: , resource: {{attributes: [{{key: a, value: b, action: insert}}]}}}}
-exporters: {{otlp: {{endpoint: '{}', tls: {{insecure: true}}}}}}
+exporters: {{otlp: {{timeout: 10m, endpoint: '{}', tls: {{insecure: true}}}}}}
 service: {{pipelines: {{logs: {{receivers: [otlp], processors: [{processors}], exporters: [otlp]}}}}}}
 ",
         sink.address("grpc")

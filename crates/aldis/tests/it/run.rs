@@ -1,6 +1,7 @@
 //! `aldis run`.
 
 mod attached;
+mod held;
 mod sent;
 mod terminal;
 
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::held::Held;
 use crate::process::{aldis, text, wait_until};
 
 /// Runs a script of the shell, with flags.
@@ -116,8 +118,13 @@ fn a_peak_of_memory_is_the_commands_or_is_not_told() {
 #[test]
 fn the_most_processes_are_those_of_any_sample() {
     for place in PLACES {
-        let ten = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; wait";
-        let (_, _, summary) = told(&[&["-q", "--every", "10ms"], place].concat(), ten);
+        let ten = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & all=\"$all $!\"; done; echo ready; read line; kill $all";
+        let mut held = Held::start(&[&["-q", "--every", "10ms"], place].concat(), ten);
+        assert_eq!(held.says(), "ready\n");
+        // The next may have been begun before.
+        let before = held.frames().len();
+        wait_until("they are seen", || held.frames().len() > before + 2);
+        let (_, _, summary) = held.go_on();
         assert!(summary["processes_seen"].as_u64().unwrap() >= 10, "{summary}");
     }
 }
@@ -258,12 +265,14 @@ fn a_budget_of_bytes_is_one_of_devices() {
 /// A budget of the measuring ends the measuring.
 #[test]
 fn a_command_goes_on_when_measuring_it_has_cost_enough() {
-    let (output, frames, summary) =
-        told(&["--budget-measuring", "1ms", "--every", "1ms"], "sleep 1; echo done; exit 6");
+    let is_over = |frame: &Value| frame["o11y_flags"]["terminal"] == true;
+    let held = Held::start(&["--budget-measuring", "1ms", "--every", "1ms"], "read line; echo done; exit 6");
+    wait_until("it is not measured any more", || held.frames().last().is_some_and(is_over));
+    let (output, frames, summary) = held.go_on();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(6), "done\n".to_owned()));
     assert_eq!(summary["exhausted"]["budget"], "sampler_cpu_ms", "{summary}");
     assert!(text(&output.stderr).contains("not measured to its end"), "{output:?}");
-    assert!(frames.last().unwrap()["o11y_flags"]["terminal"].as_bool().unwrap());
+    assert!(is_over(frames.last().unwrap()));
 }
 
 #[test]
@@ -281,7 +290,7 @@ fn signals_are_the_commands() {
                 continue;
             }
             let wait = format!(
-                "trap 'echo got; exit 9' {name}; echo ready; i=0; while [ $i -lt 3000 ]; do sleep 0.01; i=$((i+1)); done"
+                "trap 'echo got; exit 9' {name}; echo ready; i=0; while [ $i -lt 30000 ]; do sleep 0.01; i=$((i+1)); done"
             );
             let mut running = Command::new(env!("CARGO_BIN_EXE_aldis"))
                 .args(["run", "--quiet"])
@@ -382,7 +391,7 @@ fn a_signal_ends_the_waiting_for_what_was_left_behind() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("frames.jsonl");
     let mut running = Command::new(env!("CARGO_BIN_EXE_aldis"))
-        .args(["run", "--grace", "1h", "--every", "1ms", "--json", file.to_str().unwrap(), "--", "sh", "-c"])
+        .args(["run", "--grace", "1h", "--every", "4ms", "--json", file.to_str().unwrap(), "--", "sh", "-c"])
         .arg("setsid sleep 1000 > /dev/null 2>&1 & echo $!")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::process::{Running, aldis, text, wait_until};
+use crate::process::{Meanwhile, Running, aldis, text, wait_until};
 
 /// A command line in a shell on a terminal. Killed when dropped.
 pub(crate) struct Terminal {
@@ -198,10 +198,12 @@ fn keys_sort_hold_and_end_top() {
     };
     wait_until("by name", || comes_first(&terminal, "nop/a logs", "nop/z traces"));
     let endpoint = serve.address("grpc");
-    let load = std::thread::spawn(move || {
-        let load = ["load", "--workload", "7", "--duration", "6s", "--rate", "20", "--endpoint", &endpoint];
-        aldis(&load)
-    });
+    // As long as it is looked at.
+    let load = Command::new(env!("CARGO_BIN_EXE_aldis"))
+        .args(["load", "--workload", "7", "--duration", "10m", "--rate", "20", "--endpoint", &endpoint])
+        .stdout(Stdio::null())
+        .spawn();
+    let load = Meanwhile(load.unwrap());
     terminal.types("s");
     terminal.wait_for("sorts by name");
     wait_until("more spans come than logs", || comes_first(&terminal, "nop/z traces", "nop/a logs"));
@@ -212,7 +214,7 @@ fn keys_sort_hold_and_end_top() {
     assert_eq!(terminal.picture(), before, "nothing is drawn while it is held");
     terminal.types(" q");
     assert_restored(&terminal.ends(), 0);
-    drop(load.join());
+    drop(load);
     serve.stop();
 }
 
@@ -279,22 +281,33 @@ fn width(line: &str) -> usize {
 #[test]
 fn a_load_shows_how_far_it_has_come_on_terminals_only() {
     let sink = Running::sink(&[]);
-    let load = format!("load --endpoint {} --duration 2s --rate 20", sink.address("grpc"));
-    let Some(terminal) = Terminal::running(100, 24, &load) else { return };
+    let load = format!("load --endpoint {} --requests 5 --rate 20", sink.address("grpc"));
+    // Nobody answers this request before the line was seen.
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let waiting = format!("load --endpoint {} --requests 1 --timeout 10m", far.local_addr().unwrap());
+    let Some(terminal) = Terminal::running(100, 24, &waiting) else { return };
+    wait_until("a line is drawn", || {
+        let shown = terminal.shown();
+        shown.contains("sending to 127.0.0.1") && shown.contains(" %")
+    });
+    drop(far);
     let shown = terminal.ends();
-    assert!(shown.contains("sending to 127.0.0.1") && shown.contains(" %"), "{shown}");
     assert!(shown.contains("\r\x1b[Kdelivered"), "what was said meanwhile is gone: {shown}");
     let Some(terminal) = Terminal::running(100, 24, &format!("{load} --json")) else { return };
     assert!(!terminal.ends().contains("sending to"));
     let endpoint = sink.address("grpc");
-    let output = aldis(&["load", "--endpoint", &endpoint, "--duration", "300ms", "--rate", "20"]);
+    let output = aldis(&["load", "--endpoint", &endpoint, "--requests", "5", "--rate", "20"]);
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 
 #[test]
 fn a_demo_moves_to_free_ports_where_the_usual_ones_are_taken() {
-    // Somebody has it, be it this test.
-    let _taken = TcpListener::bind("127.0.0.1:4317");
+    // Others show the demo as well, each for some seconds, and may have them now.
+    let mut taken = None;
+    wait_until("one of the usual ports is this test's", || {
+        taken = TcpListener::bind("127.0.0.1:4317").or_else(|_| TcpListener::bind("127.0.0.1:4318")).ok();
+        taken.is_some()
+    });
     let output = aldis(&["demo", "--duration", "1s"]);
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{told}{}", text(&output.stderr));

@@ -112,8 +112,7 @@ fn post(address: &str, token: &str) -> String {
 #[test]
 fn a_running_engine_tells_no_secret_while_it_runs_and_when_it_ends() {
     // Nobody listens there, so that what is sent fails.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let running = Running::serve(&config("127.0.0.1:0", &closed, ""), &["--drain-timeout", "1"]);
+    let running = Running::serve(&config("127.0.0.1:0", "127.0.0.1:9", ""), &["--drain-timeout", "1"]);
     let address = running.address("http");
     assert_eq!(post(&address, CANARY), "200");
     assert_eq!(post(&address, "canary-4711-sesamf"), "401");

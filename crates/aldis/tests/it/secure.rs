@@ -49,7 +49,7 @@ fn load_and_sink_speak_tls_and_show_certificates() {
             let endpoint = sink.address(protocol);
             // Over HTTP an endpoint is host and port as well.
             let common =
-                ["--endpoint", &endpoint, "--protocol", protocol, "--requests", "2", "--timeout", "5s"];
+                ["--endpoint", &endpoint, "--protocol", protocol, "--requests", "2", "--timeout", "1m"];
             let (code, report) = load(&[&common[..], &flags[..]].concat());
             let expected = if gets_through { (Some(0), 2) } else { (Some(5), 0) };
             assert_eq!((code, delivered(&report)), expected, "{protocol} {flags:?} {report}");

@@ -4,12 +4,11 @@ use std::{
     fs,
     os::unix::net::UnixDatagram,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::process::{text, wait_until};
+use crate::process::{PATIENCE, text, wait_until};
 
 const CONFIG: &str = "
 receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}}
@@ -51,7 +50,7 @@ pub(crate) fn terminate(mut child: Child) -> String {
 }
 
 fn holds(manager: &UnixDatagram, notify: &str) {
-    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
     let folder = TempDir::new().unwrap();
     let child = serve_in(&folder, notify);
     assert_eq!(heard(manager), "READY=1");

@@ -1,12 +1,20 @@
 //! How a serving engine ends.
 
-use std::{process::Command, thread, time::Duration};
+use std::{process::Command, thread};
 
 use serde_json::Value;
 
-use crate::process::{Running, load, wait_until};
+use crate::{
+    process::{Running, load, wait_until},
+    telling::counted,
+};
+
+/// Flags of an engine of which is asked what it has taken.
+const ASKED: [&str; 2] = ["--metrics", "127.0.0.1:0"];
 
 fn relay(exporter: &str) -> String {
+    // Nothing is sent twice because an answer is late.
+    let exporter = exporter.replacen("{endpoint", "{timeout: 10m, endpoint", 1);
     format!(
         "receivers:\n  otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}\nprocessors: {{batch: {{timeout: 10s}}}}\n\
          exporters:\n  otlp: {exporter}\nservice:\n  pipelines:\n    logs: {{receivers: [otlp], processors: [batch], exporters: [otlp]}}\n"
@@ -22,7 +30,7 @@ fn everything_acknowledged_arrives_when_terminated_under_load() {
                 "{{endpoint: 'http://{}', sending_queue: {sending_queue}}}",
                 sink.address("grpc")
             )),
-            &[],
+            &ASKED,
         );
         let endpoint = serve.address("grpc");
         let loading = thread::spawn(move || {
@@ -30,7 +38,7 @@ fn everything_acknowledged_arrives_when_terminated_under_load() {
                 "--endpoint",
                 &endpoint,
                 "--duration",
-                "1500ms",
+                "3s",
                 "--connections",
                 "4",
                 "--in-flight",
@@ -41,7 +49,7 @@ fn everything_acknowledged_arrives_when_terminated_under_load() {
             .1
         });
         // Under way, not at its beginning.
-        thread::sleep(Duration::from_millis(600));
+        wait_until("some is taken", || counted(&serve, "aldis_receiver_admitted") > 0.0);
         let ended = serve.stop();
         let report = loading.join().unwrap();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -69,12 +77,11 @@ fn batches_that_linger_leave_through_every_batcher() {
     );
     let config =
         relay(&exporter).replace("timeout: 10s", "timeout: 10m, send_batch_size: 100000, eager: false");
-    let serve = Running::serve(&config, &[]);
+    let serve = Running::serve(&config, &ASKED);
     let endpoint = serve.address("grpc");
-    let loading = thread::spawn(move || {
-        load(&["--endpoint", &endpoint, "--duration", "100ms", "--batch", "10", "--timeout", "20s"]).1
-    });
-    thread::sleep(Duration::from_millis(500));
+    let loading =
+        thread::spawn(move || load(&["--endpoint", &endpoint, "--requests", "1", "--batch", "10"]).1);
+    wait_until("it lingers", || counted(&serve, "aldis_pipeline_admitted") == 10.0);
     let ended = serve.stop();
     let report = loading.join().unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -87,7 +94,7 @@ fn stuck(arguments: &[&str]) -> (Running, Value) {
     // Port 9 is "discard", where nobody listens.
     let serve = Running::serve(&relay("{endpoint: 'http://127.0.0.1:9'}"), arguments);
     let (code, report) =
-        load(&["--endpoint", &serve.address("grpc"), "--duration", "100ms", "--rate", "50", "--batch", "10"]);
+        load(&["--endpoint", &serve.address("grpc"), "--requests", "5", "--rate", "50", "--batch", "10"]);
     assert_eq!(code, Some(0), "{report}");
     (serve, report)
 }
@@ -111,18 +118,10 @@ fn what_was_given_up_or_refused_before_the_end_is_told_and_makes_the_exit_code()
     // There is nothing at this path.
     let refuses = format!("{{endpoint: 'http://{}/nowhere'}}", sink.address("http"));
     for (exporter, count) in [(nobody, "lost"), (refuses, "refused")] {
-        let config = relay(&exporter).replace("  otlp: {endpoint: 'http", "  otlphttp: {endpoint: 'http");
+        let config = relay(&exporter).replace("  otlp: {timeout", "  otlphttp: {timeout");
         let serve = Running::serve(&config.replace("exporters: [otlp]", "exporters: [otlphttp]"), &[]);
-        let (code, report) = load(&[
-            "--endpoint",
-            &serve.address("grpc"),
-            "--duration",
-            "100ms",
-            "--rate",
-            "50",
-            "--batch",
-            "10",
-        ]);
+        let (code, report) =
+            load(&["--endpoint", &serve.address("grpc"), "--requests", "5", "--rate", "50", "--batch", "10"]);
         assert_eq!(code, Some(0), "{report}");
         if count == "lost" {
             wait_until("the far side's absence is told", || serve.stderr().contains("degraded: "));
@@ -151,30 +150,14 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn a_sink_ends_by_itself_and_refuses_what_it_is_told_to() {
-    let sink = Running::sink(&[
-        "--duration",
-        "3s",
-        "--refuse",
-        "0.5",
-        "--rate",
-        "1000000",
-        "--shards",
-        "1",
-        "--max-request-mib",
-        "8",
-    ]);
-    let (code, report) = load(&[
-        "--endpoint",
-        &sink.address("grpc"),
-        "--duration",
-        "200ms",
-        "--timeout",
-        "5s",
-        "--header",
-        "a=b",
-    ]);
+    let ended = Running::sink(&["--duration", "1s"]).wait();
+    assert_eq!((ended.code, ended.json()["records"].as_u64()), (Some(0), Some(0)), "{}", ended.stderr);
+    let sink =
+        Running::sink(&["--refuse", "0.5", "--rate", "1000000", "--shards", "1", "--max-request-mib", "8"]);
+    let (code, report) =
+        load(&["--endpoint", &sink.address("grpc"), "--requests", "8", "--timeout", "1m", "--header", "a=b"]);
     assert_eq!(code, Some(5), "refused requests are not delivered: {report}");
-    let ended = sink.wait();
+    let ended = sink.stop();
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.json()["records"], report["delivered_records"]);
     assert!(ended.json()["refused_requests"].as_u64() > Some(0));

@@ -12,7 +12,7 @@ use pipeline::{
 };
 
 /// Long enough for everything to leave.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A destination that does with a request what the name of its first span says, and remembers what it was sent.
 #[derive(Clone, Default)]

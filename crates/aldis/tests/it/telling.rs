@@ -21,6 +21,13 @@ pub(crate) fn get(address: &str) -> String {
     answer
 }
 
+/// The sum of the samples of a name on the page of an engine that shows its metrics.
+pub(crate) fn counted(serve: &Running, name: &str) -> f64 {
+    let page = get(&serve.address("metrics"));
+    let of = page.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    of.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
 #[test]
 fn serve_shows_its_metrics_where_it_is_told_to() {
     let serve = Running::serve(CONFIG, &["--metrics", "127.0.0.1:0"]);
@@ -38,8 +45,8 @@ fn serve_shows_its_metrics_where_it_is_told_to() {
 
 #[test]
 fn a_port_that_is_taken_ends_the_start_and_the_error_says_what_to_write() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let holder = TcpListener::bind(taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("config.yaml");
     fs::write(&file, CONFIG).unwrap();
@@ -81,8 +88,8 @@ fn top_shows_an_engine_and_says_where_there_is_none() {
     }
     let drawn = text(&aldis(&["top", "--endpoint", &endpoint, "--once"]).stdout);
     assert!(drawn.starts_with("aldis ") && drawn.contains("EXPORTERS"), "{drawn}");
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failed = aldis(&["top", "--endpoint", &format!("http://{nobody}")]);
+    // Port 9 is "discard", where nobody listens.
+    let failed = aldis(&["top", "--endpoint", "http://127.0.0.1:9"]);
     let said = text(&failed.stderr);
     assert!(failed.status.code() == Some(4) && said.contains("nothing answers at"), "{said}");
 }

@@ -41,6 +41,16 @@ fn told(home: &TempDir, arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// Enabled, for this endpoint, and with as much patience as there may be.
+fn enabled(home: &TempDir, url: &str) -> String {
+    let told = told(home, &["telemetry", "enable", "--endpoint", url]);
+    let file = PathBuf::from(status(home)["config_file"].as_str().unwrap());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "timeout = \"10s\"\n").unwrap();
+    assert_eq!(status(home)["timeout"], "10s");
+    told
+}
+
 fn status(home: &TempDir) -> Value {
     serde_json::from_str(&told(home, &["telemetry", "status", "--json"])).unwrap()
 }
@@ -78,7 +88,7 @@ fn commands_are_counted_by_an_engine_of_ours() {
     let (engine, lines) = receiver(&folder, "");
     let home = TempDir::new().unwrap();
     let url = format!("http://{}", engine.address("http"));
-    let enabled = told(&home, &["telemetry", "enable", "--endpoint", &url]);
+    let enabled = enabled(&home, &url);
     assert!(enabled.contains(&format!("It goes to {url}/v1/metrics")), "{enabled}");
     for _ in 0..3 {
         told(&home, &["config", "schema"]);
@@ -112,7 +122,7 @@ fn a_users_decision_is_kept_and_told() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     std::thread::spawn(move || silent.incoming().for_each(drop));
-    told(&home, &["telemetry", "enable", "--endpoint", &url]);
+    enabled(&home, &url);
     let enabled = status(&home);
     assert_eq!(
         (&enabled["state"], &enabled["endpoint"], &enabled["fingerprint"]),
@@ -144,7 +154,7 @@ fn counts_go_over_tls_to_whom_the_system_trusts() {
     let (engine, lines) = receiver(&folder, &format!(", tls: {{cert_file: '{cert}', key_file: '{key}'}}"));
     let home = TempDir::new().unwrap();
     let url = format!("https://{}", engine.address("http"));
-    told(&home, &["telemetry", "enable", "--endpoint", &url]);
+    enabled(&home, &url);
     of_user(&home, &["config", "schema"], &[]);
     wait_until("it was not believed", || status(&home)["last_result"] == "no TLS with a trusted certificate");
     of_user(&home, &["config", "schema"], &[("SSL_CERT_FILE", &ca)]);

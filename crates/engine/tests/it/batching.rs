@@ -58,6 +58,7 @@ fn as_many_batches_are_kept_apart_as_the_limit_says() {
             eventually("both were let in", || near.engine().stats().inlets[0].admitted == 3).await;
             if limit == 1 {
                 assert_eq!(answer(first).await, Outcome::DELIVERED);
+                eventually("the oldest leaves", || !far.sizes().is_empty()).await;
             }
             tokio::time::sleep(A_WHILE).await;
             assert_eq!(far.sizes(), left, "limit {limit}");

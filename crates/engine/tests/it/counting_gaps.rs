@@ -7,10 +7,10 @@ use connect::{
     collect::to_pipeline,
     otlp::{OtlpConfig, OtlpExporter, Protocol},
 };
-use pipeline::TelemetryPipeline;
+use pipeline::{ExporterSettings, TelemetryPipeline};
 
 use crate::{
-    ends::{BOTH, Far, Near, block_on, eventually, logs},
+    ends::{BOTH, Far, Near, PATIENCE, block_on, eventually, logs},
     telling::{get, readers, samples, sum},
 };
 
@@ -21,9 +21,13 @@ const METRIC: Record = |collector| collector.collect_metric("cpu", 1.0, "", &[])
 
 /// A collector that loses some of what it records, and the engine that it sends the rest to.
 fn lose(near: &Near, overflow: Overflow, (record, other): (Record, Record), kept: usize, lost: usize) {
-    let config = OtlpConfig::default().with_endpoint(near.address("grpc").to_string());
+    let config = OtlpConfig { timeout: 2 * PATIENCE, ..OtlpConfig::default() };
+    let config = config.with_endpoint(near.address("grpc").to_string());
     let exporter = Arc::new(OtlpExporter::try_new(config.with_protocol(Protocol::Grpc)).unwrap());
-    let pipeline = Arc::new(TelemetryPipeline::builder().with_exporter(exporter).build().unwrap());
+    // One request at a time: what comes late, or twice, is counted as that.
+    let settings = ExporterSettings { consumers: 1, timeout: 2 * PATIENCE, ..ExporterSettings::default() };
+    let builder = TelemetryPipeline::builder().with_exporter(exporter).with_exporter_settings(settings);
+    let pipeline = Arc::new(builder.with_shards(1).build().unwrap());
     let config = TelemetryConfig { buffer_size: kept, overflow, ..TelemetryConfig::default() };
     let collector = TelemetryCollector::new(config).unwrap();
     let stream = TelemetryStream::new(&collector, MemoryStorage::new());
@@ -38,7 +42,7 @@ fn lose(near: &Near, overflow: Overflow, (record, other): (Record, Record), kept
     assert!(other(&collector) && record(&collector));
     stream.stop().unwrap();
     assert_eq!(collector.stats().dropped.total(), lost as u64);
-    let left = pipeline.shutdown(Duration::from_secs(30));
+    let left = pipeline.shutdown(PATIENCE);
     assert!(left.exporters.is_empty() && left.unsent == 0, "{left:?}");
 }
 

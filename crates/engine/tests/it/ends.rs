@@ -22,7 +22,7 @@ use pipeline::{Budget, Exporter, Inlet, Item, Outcome, Shards, Share};
 use tokio::task::JoinHandle;
 
 /// How long anything may take before a test gives up on it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Long enough for what must not happen to happen where it could.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
@@ -116,10 +116,13 @@ impl Far {
         }
     }
 
-    /// An exporter that sends here, `otlp` or `otlphttp`, with these settings.
+    /// An exporter that sends here, `otlp` or `otlphttp`, with these settings. Unless they say it themselves no attempt ends by
+    /// itself: what is held would be sent again, and what comes late, twice.
     pub(crate) fn exporter(&self, kind: &str, settings: &str) -> String {
         let protocol = if kind == "otlp" { Protocol::Grpc } else { Protocol::Http };
-        format!("{kind}: {{endpoint: 'http://{}', {settings}}}", self.address(protocol))
+        let says_it = settings.split(", ").any(|setting| setting.starts_with("timeout:"));
+        let timeout = if says_it { "" } else { "timeout: 10m, " };
+        format!("{kind}: {{endpoint: 'http://{}', {timeout}{settings}}}", self.address(protocol))
     }
 
     /// What came so far.
@@ -163,6 +166,8 @@ impl Drop for Far {
             listening.stop(now);
         }
         self.shards.stop(now + Duration::from_millis(200));
+        // Shares that nobody resolves are counted for the whole process, in which other tests look at their health.
+        self.take_all();
     }
 }
 

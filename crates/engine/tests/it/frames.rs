@@ -128,7 +128,8 @@ impl Wire {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+/// Whether nothing came in time.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 

@@ -7,9 +7,13 @@ use crate::{
     frames::{DATA, HEADERS, PING, Wire},
 };
 
+/// Settings by which a ping comes soon, and the end long enough after it for a slow reader to see the ping: what is not read when a
+/// connection is closed may be lost.
+const SOON: &str = "time: 20ms, timeout: 5s";
+
 #[test]
 fn a_receiver_pings_a_silent_client_and_closes_when_it_stays_silent() {
-    let keepalive = "keepalive: {server_parameters: {time: 20ms, timeout: 20ms}}";
+    let keepalive = &format!("keepalive: {{server_parameters: {{{SOON}}}}}");
     let near = Near::relaying(&listener("grpc", keepalive), "nop: ");
     let mut client = Wire::connect(near.address("grpc"));
     client.until(PING);
@@ -31,7 +35,8 @@ fn a_receiver_that_is_told_no_time_pings_as_seldom_as_by_default() {
 fn sending(keepalive: &str) -> (Near, Wire) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
-    let exporter = format!("otlp: {{endpoint: 'http://{address}', keepalive: {{{keepalive}}}}}");
+    let exporter =
+        format!("otlp: {{endpoint: 'http://{address}', timeout: 10m, keepalive: {{{keepalive}}}}}");
     let near = Near::relaying(&listener("grpc", ""), &exporter);
     block_on(near.ask(logs(1)));
     (near, Wire::accept(&server))
@@ -39,7 +44,7 @@ fn sending(keepalive: &str) -> (Near, Wire) {
 
 #[test]
 fn an_exporter_pings_a_silent_server_and_closes_when_it_stays_silent() {
-    let (_near, mut server) = sending("time: 20ms, timeout: 20ms");
+    let (_near, mut server) = sending(SOON);
     server.until(HEADERS);
     server.until(PING);
     server.until_closed();

@@ -180,7 +180,7 @@ fn what_is_no_request_or_has_no_pipeline_is_told() {
         signal: None,
         into,
         shards: 1,
-        drain_timeout: Duration::from_secs(5),
+        drain_timeout: Duration::from_secs(60),
     };
     let receiver = Route::Receiver(Id::parse("otlp").unwrap());
     let (report, _) = Engine::replay(&graph, &settings(receiver), &mut |_| true).unwrap();

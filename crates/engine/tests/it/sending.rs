@@ -118,6 +118,7 @@ fn a_full_queue_lets_senders_wait_where_it_is_told_to() {
                 assert_eq!(near.ask(logs(1)).await, Outcome::DELIVERED);
                 let second = near.send(logs(1));
                 if blocks {
+                    eventually("the first is in flight", || far.held() == 1).await;
                     tokio::time::sleep(A_WHILE).await;
                     assert!(!second.is_finished(), "{kind}");
                     far.answer_one();
@@ -369,7 +370,8 @@ fn a_shutdown_sends_what_waits_for_another_attempt_though_a_client_stalls() {
         let offered = || near.engine().receivers()[0].1.signal(Signal::Logs).requests_offered;
         eventually("a request in flight", || offered() == 2).await;
         far.take_all();
-        let report = near.shutdown(Duration::from_secs(3));
+        // Half of it is spent on the one that stalls.
+        let report = near.shutdown(Duration::from_secs(10));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(report.connections_cut, 1);
         assert_eq!(report.stats.exporter("otlp", Signal::Logs).unwrap().delivered, 3);

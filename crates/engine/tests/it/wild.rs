@@ -184,6 +184,7 @@ async fn carry(name: &str, graph: &Graph, engine: &Engine, certificates: &Path) 
             }
             let mut config = OtlpConfig {
                 endpoint: format!("http://{}", bound.address),
+                timeout: PATIENCE,
                 ..OtlpConfig::default().with_protocol(protocol).with_bearer_token(TOKEN)
             };
             if listeners(settings).iter().any(|listener| listener.transport == Transport::MutualTls) {

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ::archive::{Error, NewFile, TelemetrySnapshot};
@@ -26,11 +26,11 @@ pub(super) fn write(
         return work(&mut stdout).map_err(|error| stdout.failure(Path::new(STDOUT), error, told));
     }
     // From before it is there: whoever ends it leaves nothing.
-    let beside = Arc::new(OnceLock::<PathBuf>::new());
+    let beside = Arc::new(Mutex::new(None::<PathBuf>));
     let left = Arc::clone(&beside);
     let listening = signals::listen(false, move |_, signal| {
         // It may have its name already, and then is not there.
-        let _ = left.get().map(fs::remove_file);
+        let _ = held(&left).as_ref().map(fs::remove_file);
         // As a shell expects of what Ctrl-C ends: a loop of commands ends with it.
         let _ = emulate_default_handler(signal.as_raw_value());
         process::exit(i32::from(Exit::File.code()));
@@ -39,12 +39,19 @@ pub(super) fn write(
         exit: Exit::Unavailable,
         message: format!("signals cannot be listened for: {error}"),
     })?;
+    // A signal that comes while it is made waits until its name is known.
+    let mut name = held(&beside);
     let new = NewFile::create(path).map_err(|error| Failure::of_io(path, error))?;
-    let _ = new.beside().map(|at| beside.set(at.to_owned()));
+    *name = new.beside().map(Path::to_owned);
+    drop(name);
     let mut new = Blamed::new(new);
     let snapshot = work(&mut new).map_err(|error| new.failure(path, error, told))?;
     let bytes = new.inner.commit().map_err(|error| Failure::of_io(path, error))?;
     Ok(snapshot.attach_output(path, bytes))
+}
+
+fn held(beside: &Mutex<Option<PathBuf>>) -> MutexGuard<'_, Option<PathBuf>> {
+    beside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What standard output is called.

@@ -90,6 +90,8 @@ fn samples_are_metrics_and_the_whole_is_a_span_above_the_commands_own() {
             &address,
             "--otlp-protocol",
             protocol,
+            "--otlp-grace",
+            "10m",
             "--service",
             "build",
             "--every",
@@ -152,7 +154,7 @@ fn a_span_below_another_joins_its_trace_and_follows_its_decision() {
     for (flags, is_sent) in [("-01", true), ("-00", false)] {
         let far = Far::start();
         let run = format!(
-            "exec \"{}\" run -q --otlp {} -- sh -c 'echo $TRACEPARENT $TRACESTATE'",
+            "exec \"{}\" run -q --otlp {} --otlp-grace 10m -- sh -c 'echo $TRACEPARENT $TRACESTATE'",
             env!("CARGO_BIN_EXE_aldis"),
             far.engine.address("grpc")
         );
@@ -200,10 +202,8 @@ fn without_an_endpoint_the_trace_stays_the_callers() {
 
 #[test]
 fn an_endpoint_that_is_not_there_costs_a_warning() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap().to_string();
-    drop(nobody);
-    let output = script(&["-q", "--otlp", &address, "--otlp-grace", "10ms"], "echo run; exit 4");
+    // Port 9 is "discard", where nobody listens.
+    let output = script(&["-q", "--otlp", "127.0.0.1:9", "--otlp-grace", "10ms"], "echo run; exit 4");
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), "run\n".to_owned()));
     let said = text(&output.stderr);
     assert!(said.contains("aldis run: warning: --otlp: ") && said.contains("not delivered"), "{said}");
