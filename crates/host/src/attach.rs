@@ -97,13 +97,14 @@ impl std::error::Error for AttachError {
 ///
 /// ```
 /// use aldis_host::*;
-/// use std::process::Command;
+/// use std::process::{Command, Stdio};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut somebody = Command::new("sleep").arg("0.1").spawn()?;
+/// let mut somebody = Command::new("cat").stdin(Stdio::piped()).spawn()?;
 /// let attached = Attached::to(somebody.id())?;
 /// let collector = new_shared_collector(TelemetryPolicy::default())?;
 /// let handle = collector.start(attached.watch(EpisodeId::random()?, WhenExhausted::LetGo)?, monotonic_ns())?;
+/// # drop(somebody.stdin.take());
 /// while !attached.wait(None)? {}
 /// collector.finish(&handle, EndReason::Ended, None, monotonic_ns());
 /// println!("{:?}: {}", attached.command(), handle.snapshot().stats);

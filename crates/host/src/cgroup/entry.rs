@@ -198,7 +198,11 @@ fn directory(path: &Path) -> Result<OwnedFd, Errno> {
 /// Shared, so that two who list do not take each other for owners, and only for a moment.
 fn owner(directory: &OwnedFd, stat: &Stat) -> Owner {
     match flock(directory, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Owner::Gone,
+        Ok(()) => {
+            // Not closed only: a child that another thread starts at this moment would have it until its program begins.
+            let _ = flock(directory, FlockOperation::Unlock);
+            Owner::Gone
+        }
         Err(Errno::WOULDBLOCK) => Owner::Lives { pid: locked_by(stat) },
         Err(_) => Owner::Unknown,
     }

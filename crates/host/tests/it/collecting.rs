@@ -11,14 +11,14 @@ use aldis_host::{
     Baseline, Budget, BudgetKind, CgroupError, EndReason, EpisodeId, Metric, MetricSource, PolicyError,
     ProcReader, PromoteTriggers, Recorder, ResourceStats, Sample, Sampler, ScopeSubject, SharedCollector,
     Subject, TelemetryCollector, TelemetryError, TelemetryHandle, TelemetryPolicy, TreeSubject, Watch,
-    limits::MAX_EPISODES, monotonic_ns, new_shared_collector, remove_episode_scope,
+    limits::MAX_EPISODES, monotonic_ns, new_shared_collector,
 };
 
 use aldis_host::parse::Pressure;
 
 use crate::{
     processes::eventually,
-    scopes::{placed, scope_in, slice_in},
+    scopes::{placed, removed, scope_in, slice_in},
     scratch::{Scratch, skipped},
 };
 
@@ -215,7 +215,7 @@ fn pressure_is_read_where_a_trigger_asks_for_it() {
     assert_eq!(subject.sample(false).unwrap().pressure, Default::default());
     let has_file = fs::read(scope.path().join("cpu.pressure")).is_ok();
     assert_eq!(subject.sample(true).unwrap().pressure.cpu.is_some(), has_file);
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 /// The kernel's averages change every two seconds: to read them with each sample would say the same for more.
@@ -259,7 +259,7 @@ fn a_scope_is_completed_by_its_processes() {
     assert_eq!(stats.memory.rss_bytes.source(), source(has_file("memory.stat")));
     assert_eq!(stats.io.read_bytes.source(), source(has_file("io.stat")));
     assert_eq!(stats.pids.source(), source(has_file("pids.current")));
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
     assert!(!child.wait().unwrap().success());
 }
 
@@ -490,7 +490,7 @@ fn a_burning_job_is_ended_by_its_budget() {
     assert!(in_the_end >= last.cpu_ns, "only dying came after it");
     assert_eq!(handle.snapshot().stats.cpu.usage_ns.source(), MetricSource::Cgroup);
     drop(sampler);
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 fn asleep() -> Child {
@@ -546,7 +546,7 @@ fn a_scope_that_is_removed_under_the_collector_ends_the_episode() {
     let collector = new_shared_collector(TelemetryPolicy::default()).unwrap();
     let subject = ScopeSubject::new(scope.clone()).unwrap();
     let handle = collector.start(Watch::new(scope.id(), 1, subject), 0).unwrap();
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
     assert_eq!(collector.poll(100 * MS), None);
     assert_eq!(handle.ended(), Some(EndReason::Lost));
     assert!(matches!(ScopeSubject::new(scope), Err(TelemetryError::Cgroup(CgroupError::Gone { .. }))));

@@ -4,15 +4,16 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::Path,
+    process::Command,
 };
 
-use aldis_host::{EpisodeScope, Placement, StartError, Started, remove_episode_scope};
+use aldis_host::{EpisodeScope, Placement, StartError, Started};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::{
     processes::eventually,
-    scopes::{entry, scope_in, slice_in},
+    scopes::{entry, removed, scope_in, slice_in},
     scratch::{Scratch, skipped},
 };
 
@@ -37,8 +38,11 @@ fn told(
     (fs::read_to_string(file).unwrap(), code)
 }
 
+/// Written by another process: what is open for writing here a child of another test that has not begun its program yet would hold open, and
+/// nobody can execute it meanwhile.
 fn executable(path: &Path, text: &str, mode: u32) {
-    fs::write(path, text).unwrap();
+    let mut shell = Command::new("sh");
+    assert!(shell.args(["-c", "printf %s \"$1\" > \"$0\""]).arg(path).arg(text).status().unwrap().success());
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
@@ -57,7 +61,7 @@ fn a_command_begins_in_its_cgroup_with_what_this_process_has() {
     assert_eq!((lines[2], code), ("name a b x=y z none", Some(7)));
     let (path, _) = told(&scope, &folder, "printf %s \"$PATH\"", &[]);
     assert_eq!(path, std::env::var("PATH").unwrap());
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 /// What the kernel keeps over `execve`: this process ignores broken pipes, as Rust has it, the command does not.
@@ -70,10 +74,9 @@ fn a_broken_pipe_ends_a_command_and_descriptors_stay_here() {
     let (said, _) = told(&scope, &folder, "kill -PIPE $$; echo lives", &[]);
     assert_eq!(said, "");
     let (opened, _) = told(&scope, &folder, "ls /proc/self/fd | tr '\\n' ' '", &[]);
-    let inherited =
-        std::process::Command::new("sh").args(["-c", "ls /proc/self/fd | tr '\\n' ' '"]).output().unwrap();
+    let inherited = Command::new("sh").args(["-c", "ls /proc/self/fd | tr '\\n' ' '"]).output().unwrap();
     assert_eq!(opened, String::from_utf8(inherited.stdout).unwrap());
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_command_is_found_as_a_shell_finds_it() {
     }
     let refused = start(&scope, &["a\0b"], &[]).unwrap_err();
     assert!(matches!(&refused, StartError::Unexecuted(_)), "{refused}");
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn nothing_starts_where_there_is_no_cgroup() {
     let Some(scratch) = Scratch::new("nothing_starts_where_there_is_no_cgroup") else { return };
     let scope = scope_in(&slice_in(&scratch));
     let placement = Placement::through(&entry(), &scope);
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
     let refused = placement.start(&["true"], &[]).unwrap_err();
     assert!(matches!(&refused, StartError::Unplaced(_)), "{refused}");
 }
@@ -171,7 +174,7 @@ fn a_command_that_an_entry_becomes_is_known_by_its_end() {
     assert!(!sleeping.is_copy(), "the entry has executed before");
     sleeping.kill().unwrap();
     sleeping.wait().unwrap();
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn an_end_is_told_as_often_as_it_is_asked_for() {
         assert_eq!(sleeping.wait().unwrap().signal(), Some(9));
     }
     sleeping.kill().unwrap();
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }
 
 /// Other threads take memory, and so its locks, in whatever moment a child is made.
@@ -209,5 +212,5 @@ fn what_other_threads_hold_holds_up_no_child() {
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(codes.iter().all(|code| *code == Some(0)));
     });
-    remove_episode_scope(&scope).unwrap();
+    removed(&scope);
 }

@@ -1,8 +1,10 @@
 use super::*;
 use crate::limits::{ANSWER_BYTES_MAX, REJECTION_CHARS_MAX, STATE_BYTES_MAX};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::fd::{AsRawFd, OwnedFd},
     thread::{self, JoinHandle},
 };
 
@@ -27,6 +29,14 @@ fn server(answer: &'static [u8]) -> (String, JoinHandle<String>) {
         heard
     });
     (url, heard)
+}
+
+/// A port that is somebody's, who does not listen: as it stays taken nobody else does either.
+fn closed() -> (OwnedFd, String) {
+    let closed = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(closed.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let url = format!("http://{}", getsockname::<SockaddrIn>(closed.as_raw_fd()).unwrap());
+    (closed, url)
 }
 
 fn request(stream: &mut TcpStream) -> String {
@@ -96,7 +106,7 @@ fn who_does_not_answer_is_not_waited_for() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let timeout = Duration::from_millis(50);
     assert_eq!(client(&url, timeout).send(&METRIC), Err(SendError::TimedOut), "accepted and silent");
-    drop(listener);
+    let (_closed, url) = closed();
     assert_eq!(
         client(&url, Duration::MAX).send(&METRIC),
         Err(SendError::NotConnected),

@@ -48,6 +48,13 @@ impl Slot {
     }
 }
 
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // A process that another thread starts at this moment has the same open file until its program begins.
+        let _ = self.lock.unlock();
+    }
+}
+
 /// Takes the lock; whether nobody has it. Where the file system knows no locks nobody has any.
 fn is_free(lock: &File) -> bool {
     !matches!(lock.try_lock(), Err(TryLockError::WouldBlock))

@@ -217,7 +217,7 @@ fn a_tool_that_counts_by_default_says_so_first() {
 #[test]
 fn a_file_without_a_decision_is_no_decision() {
     let receiver = Receiver::start();
-    for before in ["color = 'never' # mine\n", "[telemetry]\ntimeout = '1s'\n", "telemetry.later = {}\n"] {
+    for before in ["color = 'never' # mine\n", "[telemetry]\ntimeout = '9s'\n", "telemetry.later = {}\n"] {
         let home = Home::new();
         home.configure(before);
         let run = |words: &[&str]| {

@@ -9,7 +9,7 @@ use crate::{
     consent::on_a_terminal,
     own::{mount, own_mounts, within},
     receiver::Receiver,
-    tool::{Home, text},
+    tool::{Home, text, wait_until},
 };
 
 /// The notice, for a tool that counts by default: once. Whether there was a terminal to see it on.
@@ -22,6 +22,7 @@ fn told_once(home: &Home, receiver: &Receiver, name: &str) -> bool {
     assert!(first.contains("tool counts which of its commands are run"), "{first}");
     assert_eq!(on_a_terminal(home, &receiver.url).unwrap(), "", "once");
     receiver.requests(1);
+    wait_until("its sender has ended", || home.senders().is_empty());
     true
 }
 

@@ -19,6 +19,11 @@ use crate::{
 /// A user who is not root: nobody.
 const NOBODY: u32 = 65534;
 
+/// A user of a test's own: processes of others count too where there may be so many and no more.
+fn user(test: u32) -> u32 {
+    1_000_000 + 10 * std::process::id() + test
+}
+
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -106,6 +111,7 @@ fn a_disk_that_is_full() {
         while std::io::Write::write(&mut &filler, &[b'x'; 64]).is_ok_and(|written| written > 0) {}
         is_well(&home.run(&["echo", "a"]));
         receiver.requests(1);
+        wait_until("its sender has ended", || home.senders().is_empty());
         let refused = home.run(&["telemetry", "enable", "http://127.0.0.1:9"]);
         assert!(!refused.status.success(), "a decision that is not kept is told: {refused:?}");
         let kept = fs::read_to_string(home.file("config.toml")).unwrap();
@@ -145,8 +151,11 @@ fn root_in_the_home_of_another_leaves_nothing() {
     }
     is_well(&home.run(&["echo", "a"]));
     receiver.requests(1);
-    // Where nothing can be made there is one place for senders.
+    // Where nothing can be made there is one place for senders, which who ends gives back last.
     wait_until("its sender has ended", || home.senders().is_empty());
+    let place = fs::File::open(home.file("config.toml")).unwrap();
+    place.lock().unwrap();
+    place.unlock().unwrap();
     let whose = || {
         let listed = fs::read_dir(home.file("")).unwrap().flatten();
         let mut listed: Vec<_> = listed
@@ -180,16 +189,16 @@ fn a_user_who_may_start_no_thread() {
         eprintln!("skipped: a_user_who_may_start_no_thread: this is not root");
         return;
     }
-    const USER: u32 = 64322;
+    let user = user(1);
     let home = Home::enabled("http://receiver.invalid:4318");
     let tool = for_everybody(&home);
     for path in [home.file(""), home.file("config.toml")] {
-        chown(path, Some(USER), Some(USER)).unwrap();
+        chown(path, Some(user), Some(user)).unwrap();
     }
     let mut prlimit = Command::new("prlimit");
     // The command and its sender.
     prlimit.arg("--nproc=2:2").arg(tool).arg("wait").env_clear();
-    let output = prlimit.env("PATH", "/usr/bin:/bin").env("HOME", home.path()).uid(USER).gid(USER).output();
+    let output = prlimit.env("PATH", "/usr/bin:/bin").env("HOME", home.path()).uid(user).gid(user).output();
     let Ok(output) = output else {
         eprintln!("skipped: a_user_who_may_start_no_thread: there is no prlimit");
         return;
@@ -268,17 +277,16 @@ fn a_user_who_may_start_no_process() {
         eprintln!("skipped: a_user_who_may_start_no_process: this is not root");
         return;
     }
-    // Processes of nobody that other tests have started count too: a user of its own.
-    const USER: u32 = 64321;
+    let user = user(2);
     let receiver = Receiver::start();
     let home = Home::enabled(&receiver.url);
     let tool = for_everybody(&home);
     for path in [home.file(""), home.file("config.toml")] {
-        chown(path, Some(USER), Some(USER)).unwrap();
+        chown(path, Some(user), Some(user)).unwrap();
     }
     let mut prlimit = Command::new("prlimit");
     prlimit.arg("--nproc=1:1").arg(tool).args(["echo", "a"]).env_clear();
-    let output = prlimit.env("PATH", "/usr/bin:/bin").env("HOME", home.path()).uid(USER).gid(USER).output();
+    let output = prlimit.env("PATH", "/usr/bin:/bin").env("HOME", home.path()).uid(user).gid(user).output();
     let Ok(output) = output else {
         eprintln!("skipped: a_user_who_may_start_no_process: there is no prlimit");
         return;

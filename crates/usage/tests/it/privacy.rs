@@ -41,6 +41,8 @@ fn no_secret_is_sent_or_stored() {
     wait_until("what may come has come", || receiver.count() >= 4);
     let mut seen: Vec<String> = receiver.requests(4);
     for home in &homes {
+        // Who sends still may be putting a file in its place.
+        wait_until("all have ended", || home.senders().is_empty());
         for file in fs::read_dir(home.file("")).unwrap().flatten() {
             seen.push(file.file_name().into_string().unwrap());
             seen.push(String::from_utf8_lossy(&fs::read(file.path()).unwrap()).into_owned());

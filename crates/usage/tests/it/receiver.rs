@@ -82,7 +82,9 @@ impl Receiver {
 fn converse(mut stream: TcpStream, seen: &Seen) {
     let mut all = Vec::new();
     let mut piece = [0; 4096];
-    while let Ok(read) = stream.read(&mut piece) {
+    loop {
+        // Who breaks off has asked for nothing.
+        let Ok(read) = stream.read(&mut piece) else { return };
         all.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&all);
         let length = text.split("Content-Length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
