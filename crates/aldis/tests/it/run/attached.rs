@@ -38,8 +38,8 @@ fn what_runs_is_watched_to_its_end() {
     stdin.write_all(b"burn\n").unwrap();
     wait_until("it is seen to burn", || {
         let told = std::fs::read_to_string(&file).unwrap();
-        let frames = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        frames.last().is_some_and(|frame| frame["cpu_ns"].as_u64() > Some(0))
+        let mut frames = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        frames.next_back().is_some_and(|frame| frame["cpu_ns"].as_u64() > Some(0))
     });
     drop(stdin);
     assert_eq!(burning.wait().unwrap().code(), Some(9));
