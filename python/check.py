@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Dict, Iterable, List, Tuple
 from xml.etree import ElementTree
@@ -17,8 +18,12 @@ from xml.etree import ElementTree
 HERE = Path(__file__).resolve().parent
 WORK = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent / "target").resolve() / "python"
 # Seconds after which a command has failed, and after which a test says where it stands.
-LONGEST = 600
-HANGS = 60
+LONGEST = 3600
+HANGS = 600
+# Seconds that an interpreter may take to say what it is.
+ANSWERS = 300
+# Seconds before what could not be fetched is tried again.
+PAUSES = (5, 30)
 NAMES = [f"python3.{minor}" for minor in range(9, 20)]
 
 
@@ -49,6 +54,15 @@ def must(*command: object, **environment: str) -> None:
         sys.exit(f"failed: {command[0]}")
 
 
+def fetched(*command: object, **environment: str) -> None:
+    """Runs a command that fetches something, a few times if it fails."""
+    for pause in PAUSES:
+        if run(*command, **environment).returncode == 0:
+            return
+        time.sleep(pause)
+    must(*command, **environment)
+
+
 def order(version: str) -> Tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
@@ -60,7 +74,7 @@ def unusable(place: str, name: str) -> Tuple[str, str]:
         "print('%d.%d' % sys.version_info[:2], sys.implementation.name, sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
     )
     try:
-        answer = subprocess.run([place, "-c", asks], capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run([place, "-c", asks], capture_output=True, text=True, check=False, timeout=ANSWERS)
         said = answer.stdout.split()
         if answer.returncode != 0 or len(said) != 3:
             return name, f"{place} does not run: {(answer.stderr.strip().splitlines() or ['it says nothing'])[-1]}"
@@ -69,7 +83,7 @@ def unusable(place: str, name: str) -> Tuple[str, str]:
             return version, f"{place} is {implementation}"
         if is_free != "0":
             return version, f"{place} is free-threaded, and the extension asks for the GIL"
-        needs = subprocess.run([place, "-c", "import venv, ensurepip"], capture_output=True, text=True, check=False, timeout=60)
+        needs = subprocess.run([place, "-c", "import venv, ensurepip"], capture_output=True, text=True, check=False, timeout=ANSWERS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return name, f"{place} does not run: {error}"
     if needs.returncode != 0:
@@ -106,7 +120,7 @@ def environment(name: str, python: str, requirements: Path) -> Path:
     wanted = requirements.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         must(python, "-m", "venv", "--clear", folder)
-        must(folder / "bin/python", "-m", "pip", "install", "--quiet", "-r", requirements)
+        fetched(folder / "bin/python", "-m", "pip", "install", "--quiet", "-r", requirements)
         stamp.write_text(wanted)
     return folder / "bin/python"
 
@@ -115,7 +129,7 @@ def wheel(python: Path, profile: str) -> Path:
     """The wheel, built in isolation from the sources as `pip install .` builds it."""
     out = WORK / "wheels" / profile
     shutil.rmtree(out, ignore_errors=True)
-    must(
+    fetched(
         python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", out, HERE,
         MATURIN_PEP517_ARGS=f"--profile {profile}",
     )  # fmt: skip

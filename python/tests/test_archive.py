@@ -16,6 +16,7 @@ import pytest
 
 from aldis import FileStorage, TelemetryData, TelemetryEvent, archive, errors
 from aldis.archive import Archive, Direction, Stage, StageTimes, TelemetryCounters, TelemetrySnapshot, TelemetryTimer
+from waiting import PATIENCE
 
 KEY = bytes(range(32))
 PLAIN = b"".join(b'{"n":%d,"text":"something that repeats"}\n' % n for n in range(50_000))
@@ -186,7 +187,7 @@ def test_other_threads_go_on_while_something_is_read(what: str, tmp_path: Path) 
     """It reads a pipe that only another thread of Python fills: with the GIL held it would wait forever."""
     program = f"""
 import faulthandler, io, os, sys, threading
-faulthandler.dump_traceback_later(40, exit=True)
+faulthandler.dump_traceback_later({PATIENCE}, exit=True)
 from aldis import archive
 pipe, key = sys.argv[1], b"k" * 32
 os.mkfifo(pipe)
@@ -204,7 +205,7 @@ thread.join()
 print("done")
 """
     command = [sys.executable, "-c", program, str(tmp_path / "pipe")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 

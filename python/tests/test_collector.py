@@ -12,7 +12,7 @@ import pytest
 
 import aldis
 from aldis import EventType, TelemetryCollector, TelemetryConfig, TelemetryData, TelemetryStorage, TelemetryStream
-from waiting import until
+from waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ def test_blocking_waits_for_a_storage_in_python_without_a_deadlock() -> None:
         def retrieve(self, start_time: Any = None, end_time: Any = None, limit: Any = None) -> TelemetryData:
             return TelemetryData()
 
-    config = TelemetryConfig(buffer_size=8, max_items=8, overflow="block", block_timeout=20)
+    config = TelemetryConfig(buffer_size=8, max_items=8, overflow="block", block_timeout=PATIENCE)
     collector = TelemetryCollector(config)
 
     def record() -> None:

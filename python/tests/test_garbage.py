@@ -17,7 +17,7 @@ from aldis import (
     TelemetryStream,
     archive,
 )
-from waiting import until
+from waiting import PATIENCE, until
 
 
 class Program:
@@ -155,7 +155,7 @@ def test_garbage_that_is_found_by_its_own_consumer_goes_and_waits_for_nobody() -
     let_go = threading.Event()
 
     def looks(data: TelemetryData) -> None:
-        let_go.wait(40)
+        let_go.wait(2 * PATIENCE)
         gc.collect()
         looked.set()
 
@@ -172,7 +172,7 @@ def test_garbage_that_is_found_by_its_own_consumer_goes_and_waits_for_nobody() -
     try:
         del program
         let_go.set()
-        assert looked.wait(20)
+        assert looked.wait(PATIENCE)
     finally:
         gc.enable()
     # Another thread stops it, while nobody can see it any more.

@@ -14,7 +14,7 @@ import pytest
 
 import aldis
 from aldis import archive
-from waiting import until
+from waiting import PATIENCE, until
 
 FOLDER = Path(__file__).parents[2] / "tests/parity"
 TIMES = "read|compress|encrypt|decrypt|decompress|write|elapsed|throughput_bytes_per_sec"
@@ -58,7 +58,7 @@ class Scripted(aldis.MemoryStorage):
         if does == "fails":
             raise aldis.StorageError("on purpose")
         if does == "holds":
-            self.go.wait(60)
+            self.go.wait(2 * PATIENCE)
         super().store(data)
 
     def sync(self) -> None:
@@ -159,7 +159,7 @@ class Scenario:
         for value in set:
             gauge.set(value)
 
-    def do_flush(self, timeout: float = 30) -> str:
+    def do_flush(self, timeout: float = PATIENCE) -> str:
         return without(self.collector.flush(timeout).to_jsonl(), "time_ns")
 
     def do_listener(self, does: str, times: int = 1) -> int:
@@ -196,7 +196,7 @@ class Scenario:
             of = stats()
             return of is None or (of.offered, of.pending) == (offered, 0)
 
-        until(has_heard, 60)
+        until(has_heard)
         of = stats()
         if listener:
             error = self.collector.listener_error(self.listeners[listener - 1])
@@ -210,11 +210,15 @@ class Scenario:
             )
         return f"{said} error={error or 'none'}"
 
+    def do_storing(self) -> None:
+        # What was not taken when a stream is stopped stays in the collector.
+        until(lambda: self.storage.calls > 0)
+
     def do_let_go(self) -> None:
         self.storage.go.set()
 
     def do_settled(self, buffered: int) -> str:
-        until(lambda: self.collector.stats().buffered == buffered, 60)
+        until(lambda: self.collector.stats().buffered == buffered)
         return self.do_stats()
 
     def do_told(self) -> str:
@@ -278,7 +282,7 @@ class Scenario:
     def do_second_stream(self) -> None:
         aldis.TelemetryStream(self.collector, aldis.MemoryStorage()).start()
 
-    def do_stop(self, timeout: float = 30) -> None:
+    def do_stop(self, timeout: float = PATIENCE) -> None:
         self.stream.stop(timeout)
 
     def do_seal(self, text: str, repeat: int, salt: str, **more: Any) -> str:

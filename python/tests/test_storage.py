@@ -38,7 +38,7 @@ from aldis.errors import (
     StopFromWithinError,
     WhileStoringError,
 )
-from waiting import until
+from waiting import PATIENCE, until
 
 EVENTS = [TelemetryEvent("a", str(second), metadata={"n": second}, timestamp=second) for second in (5, 3, 9, 7)]
 METRICS = [TelemetryMetric("m", 1.5, timestamp=6)]
@@ -274,7 +274,8 @@ def test_a_storage_that_raises_is_counted_and_told_of() -> None:
                 raise StorageError("full", stored=2)
             raise OSError("the disk is gone")
 
-    collector = TelemetryCollector()
+    # All of them in one batch.
+    collector = TelemetryCollector(TelemetryConfig(flush_interval=3600))
     stream = TelemetryStream(collector, Full())
     with stream:
         for number in range(5):
@@ -327,21 +328,22 @@ def test_a_storage_that_sleeps_holds_up_who_flushes_and_nobody_else() -> None:
 
     class Sleepy(Recording):
         def before(self, data: TelemetryData) -> None:
-            let_go.wait(20)
+            let_go.wait(2 * PATIENCE)
 
     collector = TelemetryCollector(TelemetryConfig(flush_interval=0.001))
-    stream = TelemetryStream(collector, Sleepy())
+    storage = Sleepy()
+    stream = TelemetryStream(collector, storage)
     stream.start()
     collector.collect_event("a", "b")
-    started = time.monotonic()
     with pytest.raises(FlushTimeoutError) as raised:
         collector.flush(timeout=0.2)
     assert raised.value.remaining == 1 and raised.value.code == "flush_timeout"
     assert isinstance(raised.value, TimeoutError)
+    # What was not taken when a stream is stopped stays in the collector.
+    until(lambda: storage.calls)
     with pytest.raises(StopError) as stopped:
         stream.stop(timeout=timedelta(milliseconds=50))
     assert stopped.value.unstored == 1
-    assert time.monotonic() - started < 15
     let_go.set()
     until(lambda: collector.stats().buffered == 0)
 
@@ -376,7 +378,8 @@ def test_consumers_are_isolated_and_told_apart(monkeypatch: pytest.MonkeyPatch) 
 
 def test_sampling_and_aggregation() -> None:
     collector = TelemetryCollector()
-    aggregation = Aggregation(window=timedelta(hours=1), functions=("sum", "count"))
+    # Not over before the flush closes it.
+    aggregation = Aggregation(window=timedelta(days=99_000), functions=("sum", "count"))
     stream = TelemetryStream(collector, sampling={EventType.DEBUG: 0.0}, aggregation=aggregation)
     with stream:
         collector.collect_event("a", "b", EventType.DEBUG)
@@ -412,7 +415,7 @@ def test_a_consumer_that_does_not_return_is_told_of_by_stop() -> None:
 
     def consume(data: TelemetryData) -> None:
         entered.set()
-        let_go.wait(120)
+        let_go.wait(2 * PATIENCE)
 
     collector = TelemetryCollector()
     stream = TelemetryStream(collector)
@@ -420,8 +423,8 @@ def test_a_consumer_that_does_not_return_is_told_of_by_stop() -> None:
     stream.start()
     collector.collect_event("a", "b")
     # Stored, so that the time of the stop is the consumer's alone.
-    collector.flush(60)
-    until(entered.is_set, 60)
+    collector.flush(PATIENCE)
+    until(entered.is_set)
     with pytest.raises(StopError) as stopped:
         stream.stop(timeout=0.3)
     assert stopped.value.unseen == {number: 1} and stopped.value.unstored == 0
@@ -434,7 +437,7 @@ def test_a_flush_that_waits_takes_nothing_when_the_stream_is_stopped(wait: float
 
     class Sleepy(Recording):
         def before(self, data: TelemetryData) -> None:
-            let_go.wait(40)
+            let_go.wait(2 * PATIENCE)
 
     collector = TelemetryCollector(TelemetryConfig(flush_interval=100))
     storage = Sleepy()
@@ -445,7 +448,7 @@ def test_a_flush_that_waits_takes_nothing_when_the_stream_is_stopped(wait: float
 
     def flush() -> None:
         try:
-            flushed.append(collector.flush(40))
+            flushed.append(collector.flush(PATIENCE))
         except FlushStoppedError as error:
             flushed.append((error.code, error.remaining))
 

@@ -26,7 +26,7 @@ if [ "$manager" != systemd ]; then
     sh /run/run-command
     echo o > /proc/sysrq-trigger
     # Switching off takes a moment, and the first process must not end.
-    sleep 60
+    sleep 3600
 fi
 
 mkdir -p /run/systemd/system

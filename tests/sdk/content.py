@@ -25,7 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from services import Aldis, Collector, Failure
 
-ARRIVE_SECONDS = 20
+ARRIVE_SECONDS = 300
 IDS = {"traceId", "spanId", "parentSpanId", "profileId"}
 PATHS = {
     "traces": ("/v1/traces", ExportTraceServiceRequest),
@@ -47,6 +47,8 @@ exporters:
     endpoint: {target}
     encoding: {encoding}
     compression: {compression}
+    # What took too long would be sent again, and arrive twice.
+    timeout: 300s
 service:
   pipelines:
     {signal}:

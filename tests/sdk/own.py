@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from prometheus_client import parser
 
-from services import START_SECONDS, Aldis, Failure, Service, accepts, free_port, run
+from services import ANSWER_SECONDS, START_SECONDS, Aldis, Failure, Service, accepts, dead_port, free_port, run
 
 # A pipeline of every signal with all that counts; one whose memory limiter refuses everything; an exporter that cannot deliver, and
 # one whose queue is full.
@@ -46,6 +46,7 @@ processors:
   batch: {{timeout: 200ms, send_batch_size: 10}}
 exporters:
   otlp: {{endpoint: '{sink_grpc}', tls: {{insecure: true}}}}
+  otlp/tight: {{endpoint: '{sink_grpc}', tls: {{insecure: true}}}}
   otlphttp: {{endpoint: 'http://{sink_http}'}}
   otlp/dead:
     endpoint: '{nobody}'
@@ -72,7 +73,7 @@ STEPS = "processors: [memory_limiter, attributes, filter, batch], exporters: [ot
 SIGNALS = ("traces", "metrics", "logs")
 PIPELINES = "\n    ".join(
     [f"{signal}: {{receivers: [otlp], {STEPS}}}" for signal in SIGNALS]
-    + [f"{signal}/tight: {{receivers: [otlp/tight], processors: [memory_limiter/tight], exporters: [otlp]}}" for signal in SIGNALS]
+    + [f"{signal}/tight: {{receivers: [otlp/tight], processors: [memory_limiter/tight], exporters: [otlp/tight]}}" for signal in SIGNALS]
     + [f"{signal}/full: {{receivers: [otlp/full], exporters: [otlp/full]}}" for signal in SIGNALS])
 
 SINK = """
@@ -99,7 +100,9 @@ class Telling(Service):
     """One of both, with its page."""
 
     def __init__(self, name, command, sink, level="normal", plain="true"):
-        ports = {key: f"127.0.0.1:{free_port()}" for key in ("grpc", "http", "tight", "full", "nobody")}
+        ports = {key: f"127.0.0.1:{free_port()}" for key in ("grpc", "http", "tight", "full")}
+        self.held, nobody = dead_port()
+        ports["nobody"] = f"127.0.0.1:{nobody}"
         self.ports = ports
         self.page = f"127.0.0.1:{free_port()}"
         told = {"page": self.page.split(":")[1], "level": level, "plain": plain, "pipelines": PIPELINES}
@@ -109,7 +112,7 @@ class Telling(Service):
             self.wait_for(lambda: accepts(address))
 
     def text(self):
-        with urllib.request.urlopen(f"http://{self.page}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.page}/metrics", timeout=ANSWER_SECONDS) as answer:
             return answer.read().decode()
 
     def families(self):
@@ -118,17 +121,39 @@ class Telling(Service):
         return {family.name: Family(family) for family in found if family.name.startswith(("otelcol_", "target_info"))}
 
     def settled(self):
-        """The families, once everything that can leave has left."""
+        """The families, once everything that was sent is counted where it ends."""
         deadline, before = time.monotonic() + START_SECONDS, None
         while True:
             families = self.families()
             values = {name: family.values for name, family in families.items() if name.startswith(EQUAL)}
-            if values == before and any(family.startswith("otelcol_exporter_enqueue_failed") for family in families):
+            if values == before and is_over(families):
                 return families
             if time.monotonic() > deadline:
                 return families
             before = values
             time.sleep(0.5)
+
+
+def is_over(families):
+    """Whether two exporters have sent all that reaches them, and two could send none of it; one had no room; and batches of both kinds left."""
+    for records in ("spans", "metric_points", "log_records"):
+        for what in ("sent", "send_failed"):
+            counted = by_exporter(families, f"otelcol_exporter_{what}_{records}").values()
+            if sum(count >= KEPT for count in counted) < 2:
+                return False
+        if not any(by_exporter(families, f"otelcol_exporter_enqueue_failed_{records}").values()):
+            return False
+    return all(f"otelcol_processor_batch_{trigger}_trigger_send" in families for trigger in ("batch_size", "timeout"))
+
+
+def by_exporter(families, name):
+    """The values of a family for each exporter but the one that gets what a limiter lets through before it sees that it is over."""
+    counted = {}
+    for (_, *labels), value in (families[name].values if name in families else {}).items():
+        exporter = dict(labels)["exporter"]
+        if "tight" not in exporter:
+            counted[exporter] = counted.get(exporter, 0) + value
+    return counted
 
 
 class Family:
@@ -144,6 +169,10 @@ class Family:
     def lines(self, name):
         return [" ".join(filter(None, (name, self.kind, ",".join(labels)))) for labels in sorted(self.labels)]
 
+
+# Records of a signal that are left of those that are sent over both protocols once the filter has taken the first of each many.
+MANY, FEW = 12, 1
+KEPT = 2 * (MANY - 1 + FEW)
 
 SERVICES = {"traces": "trace.v1.TraceService", "metrics": "metrics.v1.MetricsService", "logs": "logs.v1.LogsService"}
 
@@ -174,11 +203,11 @@ def send(service):
     """Twelve records, which are a batch at once, and one that waits, of every signal, over both protocols; one that a limiter refuses."""
     channel = grpc.insecure_channel(service.grpc)
     for signal in SIGNALS:
-        many, few = request(signal, 12), request(signal, 1)
+        many, few = request(signal, MANY), request(signal, FEW)
         path = f"/opentelemetry.proto.collector.{SERVICES[signal]}/Export"
         call = channel.unary_unary(path, request_serializer=lambda made: made.SerializeToString(), response_deserializer=bytes)
         for made in (many, few):
-            call(made, timeout=10)
+            call(made, timeout=ANSWER_SECONDS)
             post(service.http, signal, made, 200)
             time.sleep(0.3)
         # A limiter needs a moment to see that it is over.
@@ -195,7 +224,7 @@ def post(address, signal, made, wanted):
     asked = urllib.request.Request(f"http://{address}/v1/{signal}", made.SerializeToString())
     asked.add_header("Content-Type", "application/x-protobuf")
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=ANSWER_SECONDS) as answer:
             status = answer.status
     except urllib.error.HTTPError as error:
         status = error.code
@@ -264,7 +293,7 @@ def the_record_is_what_this_collector_shows(pages, options):
 
 
 def promtool(options, text):
-    ended = subprocess.run([options.promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([options.promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     return ended.returncode, (ended.stdout + ended.stderr).strip().splitlines()
 
 
@@ -290,6 +319,7 @@ def stop(service):
     service.process.kill()
     service.process.wait()
     service.folder.cleanup()
+    service.held.close()
 
 
 def promtool_reads_the_page(options, sink):

@@ -1,12 +1,13 @@
 """Prometheus servers that are started for a test, and what is asked of them. And metrics for them."""
 
+import http.client
 import json
 import tempfile
 import time
 import urllib.parse
 import urllib.request
 
-from services import START_SECONDS, Failure, Service, free_port
+from services import ANSWER_SECONDS, START_SECONDS, Failure, Service, free_port
 
 
 def attribute(key, value):
@@ -21,7 +22,7 @@ def send(http, metrics):
     body = {"resourceMetrics": [{"resource": {"attributes": resource}, "scopeMetrics": [scope]}]}
     request = urllib.request.Request(f"http://{http}/v1/metrics", json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
         return json.load(answer)
 
 
@@ -32,7 +33,7 @@ class Server(Service):
         return self.api(f"query?query={urllib.parse.quote(query)}")
 
     def api(self, path):
-        with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=ANSWER_SECONDS) as answer:
             return json.load(answer)["data"]
 
     def value(self, query):
@@ -66,9 +67,9 @@ class Prometheus(Server):
 
     def is_ready(self):
         try:
-            urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=1).close()
+            urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=ANSWER_SECONDS).close()
             return True
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return None
 
     def exemplars(self, name):

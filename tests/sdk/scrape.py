@@ -17,7 +17,7 @@ from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client import parser as text_format
 
 from prometheus import Prometheus, attribute, send
-from services import Aldis, Failure, run
+from services import ANSWER_SECONDS, Aldis, Failure, run
 
 TEXT = "text/plain;version=0.0.4"
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
@@ -44,8 +44,8 @@ service:
 
 SCRAPE_CONFIG = """
 global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
+  scrape_interval: 5s
+  scrape_timeout: 5s
 scrape_configs:
   - job_name: aldis
     honor_labels: true
@@ -134,7 +134,7 @@ def send_all(aldis, now):
 
 def get(url, accept):
     request = urllib.request.Request(url, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
         return answer.headers["Content-Type"], answer.read().decode()
 
 
@@ -180,7 +180,7 @@ def open_metrics_is_read(options, aldis, page):
 
 def promtool_finds_no_fault(options, aldis, page):
     _, text = get(page, TEXT)
-    ended = subprocess.run([options.promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([options.promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     # Its exit code says too that it dislikes names (`milliseconds`); only what it cannot read counts here.
     if ended.returncode not in (0, 3) or "error while" in ended.stderr:
         raise Failure(f"promtool ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")

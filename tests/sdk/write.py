@@ -18,7 +18,7 @@ import urllib.request
 
 from prometheus import Prometheus, Server, attribute, send
 from scrape import LABELS, SAMPLES, metrics
-from services import START_SECONDS, Aldis, Collector, Failure, accepts, free_port, run
+from services import ANSWER_SECONDS, START_SECONDS, Aldis, Collector, Failure, accepts, free_port, run
 
 CONFIG = """
 receivers:
@@ -31,6 +31,7 @@ receivers:
 exporters:
   prometheusremotewrite:
     endpoint: http://ADDRESS/api/v1/write
+    timeout: 300s
     SETTINGS
 service:
   pipelines:
@@ -79,7 +80,7 @@ class Current(Server):
         return self.api(f"exemplars?query={name}")["result"]
 
     def messages(self):
-        with urllib.request.urlopen(f"http://{self.address}/content-types", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.address}/content-types", timeout=ANSWER_SECONDS) as answer:
             return json.load(answer)
 
     def stop(self):

@@ -305,7 +305,10 @@ mod tests {
     fn times_are_those_of_the_system() {
         let mut clock = Anchored::now();
         let (begun, mut last) = (Instant::now(), 0);
-        while begun.elapsed() < Duration::from_millis(150) {
+        // A rate is found by looks that nothing interrupts: on a machine that has other work that takes its time.
+        let is_known = |clock: &Anchored| clock.lasts > 0 && RATE.load(Ordering::Relaxed) > 0;
+        while begun.elapsed() < Duration::from_millis(150) || is_trusted() && !is_known(&clock) {
+            assert!(begun.elapsed() < Duration::from_secs(300), "no rate was found");
             // However long it takes until all three are told, what is in the middle lies between.
             let before = unix_ns();
             let time_ns = clock.time_ns();
@@ -317,8 +320,7 @@ mod tests {
             assert!(time_ns + SLACK_NS >= last, "{last} {time_ns}");
             last = time_ns;
         }
-        assert_eq!(is_trusted(), RATE.load(Ordering::Relaxed) > 0);
-        assert_eq!(is_trusted(), clock.lasts > 0);
+        assert!(is_trusted() || clock.lasts == 0);
     }
 
     /// What a thread says after a long silence, in which nobody swept its lane.

@@ -24,7 +24,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-const flushLimit = 20 * time.Second
+// What took too long would be sent again, and arrive twice.
+const (
+	exportLimit = 300 * time.Second
+	flushLimit  = 300 * time.Second
+)
 
 type sent struct {
 	Spans   []string `json:"spans"`
@@ -48,8 +52,8 @@ func (w *witness) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 
 func exporters(ctx context.Context, protocol, endpoint, compression string) (sdktrace.SpanExporter, sdklog.Exporter, error) {
 	if protocol == "grpc" {
-		traceOptions := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(endpoint)}
-		logOptions := []otlploggrpc.Option{otlploggrpc.WithEndpointURL(endpoint)}
+		traceOptions := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(endpoint), otlptracegrpc.WithTimeout(exportLimit)}
+		logOptions := []otlploggrpc.Option{otlploggrpc.WithEndpointURL(endpoint), otlploggrpc.WithTimeout(exportLimit)}
 		if compression == "gzip" {
 			traceOptions = append(traceOptions, otlptracegrpc.WithCompressor("gzip"))
 			logOptions = append(logOptions, otlploggrpc.WithCompressor("gzip"))
@@ -66,12 +70,12 @@ func exporters(ctx context.Context, protocol, endpoint, compression string) (sdk
 		traceCodec, logCodec = otlptracehttp.GzipCompression, otlploghttp.GzipCompression
 	}
 	spans, err := otlptracehttp.New(ctx,
-		otlptracehttp.WithEndpointURL(endpoint+"/v1/traces"), otlptracehttp.WithCompression(traceCodec))
+		otlptracehttp.WithEndpointURL(endpoint+"/v1/traces"), otlptracehttp.WithTimeout(exportLimit), otlptracehttp.WithCompression(traceCodec))
 	if err != nil {
 		return nil, nil, err
 	}
 	logs, err := otlploghttp.New(ctx,
-		otlploghttp.WithEndpointURL(endpoint+"/v1/logs"), otlploghttp.WithCompression(logCodec))
+		otlploghttp.WithEndpointURL(endpoint+"/v1/logs"), otlploghttp.WithTimeout(exportLimit), otlploghttp.WithCompression(logCodec))
 	return spans, logs, err
 }
 
@@ -86,12 +90,14 @@ func run(protocol, endpoint, compression string, count int) (sent, error) {
 	seen := &witness{SpanExporter: spanExporter}
 	tracers := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(source),
-		sdktrace.WithBatcher(seen, sdktrace.WithBatchTimeout(50*time.Millisecond), sdktrace.WithMaxQueueSize(10_000)),
+		sdktrace.WithBatcher(seen, sdktrace.WithBatchTimeout(50*time.Millisecond), sdktrace.WithMaxQueueSize(10_000),
+			sdktrace.WithExportTimeout(exportLimit)),
 	)
 	loggers := sdklog.NewLoggerProvider(
 		sdklog.WithResource(source),
 		sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter,
-			sdklog.WithExportInterval(50*time.Millisecond), sdklog.WithMaxQueueSize(10_000))),
+			sdklog.WithExportInterval(50*time.Millisecond), sdklog.WithMaxQueueSize(10_000),
+			sdklog.WithExportTimeout(exportLimit))),
 	)
 	tracer, logger := tracers.Tracer("client"), loggers.Logger("client")
 	var out sent

@@ -14,15 +14,17 @@ import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 
 const [protocol, endpoint, compression, count] = process.argv.slice(2);
+// What took too long would be sent again, and arrive twice.
+const timeoutMillis = 300_000;
 
 function exporters() {
   if (protocol === "grpc") {
-    const options = { url: endpoint, compression };
+    const options = { url: endpoint, compression, timeoutMillis };
     return [new GrpcTraceExporter(options), new GrpcLogExporter(options)];
   }
   return [
-    new HttpTraceExporter({ url: `${endpoint}/v1/traces`, compression }),
-    new HttpLogExporter({ url: `${endpoint}/v1/logs`, compression }),
+    new HttpTraceExporter({ url: `${endpoint}/v1/traces`, compression, timeoutMillis }),
+    new HttpLogExporter({ url: `${endpoint}/v1/logs`, compression, timeoutMillis }),
   ];
 }
 
@@ -40,7 +42,7 @@ function witnessed(exporter, failures) {
 const failures = [];
 const [traceExporter, logExporter] = exporters().map((exporter) => witnessed(exporter, failures));
 const resource = resourceFromAttributes({ "service.name": "sdk-js" });
-const queue = { maxQueueSize: 10_000, scheduledDelayMillis: 50 };
+const queue = { maxQueueSize: 10_000, scheduledDelayMillis: 50, exportTimeoutMillis: timeoutMillis };
 const tracers = new TracerProvider({
   resource,
   spanProcessors: [new BatchSpanProcessor({ exporter: traceExporter, ...queue })],
@@ -62,8 +64,8 @@ for (let number = 0; number < Number(count); number++) {
   logger.emit({ severityNumber: SeverityNumber.INFO, body: "a line of text", attributes: { "record.id": `log-${id}` } });
   span.end();
 }
-await tracers.forceFlush();
-await loggers.forceFlush();
+await tracers.forceFlush({ timeoutMillis });
+await loggers.forceFlush({ timeoutMillis });
 await tracers.shutdown();
 await loggers.shutdown();
 console.error(failures.join("\n"));

@@ -21,7 +21,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from grpc import Compression as GrpcCompression
 
-FLUSH_MS = 20_000
+# What took too long would be sent again, and arrive twice.
+EXPORT_SECONDS = 300
+FLUSH_MS = 600_000
 
 
 class Witness(SpanExporter):
@@ -43,12 +45,12 @@ class Witness(SpanExporter):
 def exporters(protocol, endpoint, compression):
     if protocol == "grpc":
         codec = {"none": GrpcCompression.NoCompression, "gzip": GrpcCompression.Gzip}[compression]
-        options = {"endpoint": endpoint, "insecure": endpoint.startswith("http://"), "compression": codec}
+        options = {"endpoint": endpoint, "insecure": endpoint.startswith("http://"), "compression": codec, "timeout": EXPORT_SECONDS}
         return GrpcSpanExporter(**options), GrpcLogExporter(**options)
     codec = {"none": HttpCompression.NoCompression, "gzip": HttpCompression.Gzip}[compression]
     return (
-        HttpSpanExporter(endpoint=f"{endpoint}/v1/traces", compression=codec),
-        HttpLogExporter(endpoint=f"{endpoint}/v1/logs", compression=codec),
+        HttpSpanExporter(endpoint=f"{endpoint}/v1/traces", compression=codec, timeout=EXPORT_SECONDS),
+        HttpLogExporter(endpoint=f"{endpoint}/v1/logs", compression=codec, timeout=EXPORT_SECONDS),
     )
 
 

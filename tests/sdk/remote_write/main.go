@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
@@ -47,11 +48,15 @@ func run(address, data string) error {
 	// The start of a counter becomes a sample of zero, so that a query shows it.
 	write := remote.NewWriteHandler(logger, registry, db, messages, true, false, false)
 	engine := promql.NewEngine(promql.EngineOpts{
-		Logger: logger, MaxSamples: 1 << 20, Timeout: 10 * time.Second, Parser: parser.NewParser(parser.Options{}),
+		Logger: logger, MaxSamples: 1 << 20, Timeout: 300 * time.Second, Parser: parser.NewParser(parser.Options{}),
 	})
+	// Requests come at the same time.
+	var lock sync.Mutex
 	counts := map[string]int{}
 	http.HandleFunc("POST /api/v1/write", func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
 		counts[r.Header.Get("Content-Type")]++
+		lock.Unlock()
 		write.ServeHTTP(w, r)
 	})
 	http.HandleFunc("GET /api/v1/query", func(w http.ResponseWriter, r *http.Request) {
@@ -83,6 +88,8 @@ func run(address, data string) error {
 		answer(w, found)
 	})
 	http.HandleFunc("GET /content-types", func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
+		defer lock.Unlock()
 		_ = json.NewEncoder(w).Encode(counts)
 	})
 	listener, err := net.Listen("tcp", address)

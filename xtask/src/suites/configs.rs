@@ -12,7 +12,8 @@ pub(super) fn run() -> Tally {
         Err(SetUp::Missing(reason)) => return Tally::not_run(reason),
         Err(SetUp::Broken) => return Tally::one(false),
     };
-    let collector = sdk::require("go", &["version"]).and_then(|()| crate::peers::with_all_components());
+    let collector =
+        sdk::require("go", &["version"]).and_then(|()| sdk::again(crate::peers::with_all_components));
     let collector = match collector {
         Ok(collector) => collector,
         Err(reason) => return Tally::not_run(reason),

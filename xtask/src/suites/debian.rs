@@ -15,7 +15,7 @@ pub(crate) fn unpacked(package: &str) -> Result<PathBuf, String> {
         // A machine whose lists are old asks for a version that is gone.
         if download(&folder, package).is_err() {
             sdk::set_up(Command::new("apt-get").args(["update", "--quiet"]))?;
-            download(&folder, package)?;
+            sdk::again(|| download(&folder, package))?;
         }
         let entries = std::fs::read_dir(&folder).map_err(|e| e.to_string())?.flatten();
         let file =
@@ -30,5 +30,5 @@ pub(crate) fn unpacked(package: &str) -> Result<PathBuf, String> {
 fn download(folder: &Path, package: &str) -> Result<(), String> {
     // `apt-get download` writes to where it runs, and says in vain that it would rather be another user.
     let script = "cd \"$1\" && apt-get download --quiet \"$2\"";
-    sdk::set_up(Command::new("sh").args(["-c", script, "sh"]).arg(folder).arg(package))
+    sdk::set_up_at_once(Command::new("sh").args(["-c", script, "sh"]).arg(folder).arg(package))
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Longest time for one example.
-const LIMIT: Duration = Duration::from_secs(5 * 60);
+const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn run() -> Tally {
     let tree = match Tree::read(&crate::root()) {

@@ -13,7 +13,7 @@ const SECONDS_PER_TARGET: u64 = 15;
 /// The version of cargo-fuzz that is installed below the target directory where the machine has none.
 const CARGO_FUZZ: &str = "0.13.2";
 /// Longest time to install cargo-fuzz or to build the targets.
-const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Largest input, in bytes.
 const INPUT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -83,7 +83,7 @@ fn fuzz_one(mut command: Command, target: &str, seconds: u64) -> bool {
         command.arg(&seeds);
     }
     let limits = [format!("-max_total_time={seconds}"), format!("-max_len={INPUT_BYTES_MAX}")];
-    command.arg("--").args(limits).args(["-print_final_stats=1", "-verbosity=0", "-timeout=10"]);
+    command.arg("--").args(limits).args(["-print_final_stats=1", "-verbosity=0", "-timeout=60"]);
     watched(&mut command, Duration::from_secs(seconds) + BUILD_LIMIT, |_| true).success
 }
 
@@ -97,6 +97,8 @@ fn install(bin: &std::path::Path) -> Result<(), String> {
     let mut command = Command::new("cargo");
     command.args(["install", "--quiet", "--locked", "cargo-fuzz", "--version", CARGO_FUZZ, "--root"]);
     command.arg(crate::target_dir().join("tools"));
-    let ended = watched(&mut command, BUILD_LIMIT, |_| true);
-    if ended.success { Ok(()) } else { Err(format!("cargo-fuzz {CARGO_FUZZ} cannot be installed")) }
+    super::sdk::again(|| {
+        let ended = watched(&mut command, BUILD_LIMIT, |_| true);
+        if ended.success { Ok(()) } else { Err(format!("cargo-fuzz {CARGO_FUZZ} cannot be installed")) }
+    })
 }

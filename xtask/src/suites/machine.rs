@@ -8,7 +8,7 @@ use super::{
 use std::{path::Path, process::Command, time::Duration};
 
 /// Longest time to build the tests and to run them in the machine.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The tests that need systemd as the first process are below this name.
 const SYSTEMD: &str = "systemd::";
 

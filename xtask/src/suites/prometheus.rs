@@ -69,7 +69,7 @@ fn receivers() -> Result<[Binary; 2], String> {
     sdk::set_up(Command::new("go").args(line).arg(&current).arg("."))?;
     let collector = crate::peers::binary();
     if !collector.exists() {
-        crate::peers::command()?;
+        sdk::again(crate::peers::command)?;
     }
     Ok([("--current", current), ("--collector", collector)])
 }
@@ -77,7 +77,7 @@ fn receivers() -> Result<[Binary; 2], String> {
 /// A Collector with every component that Aldis has too.
 fn collector() -> Result<PathBuf, String> {
     sdk::require("go", &["version"])?;
-    crate::peers::with_all_components()
+    sdk::again(crate::peers::with_all_components)
 }
 
 /// The folder with `prometheus` and `promtool`, unpacked if they are not there yet.

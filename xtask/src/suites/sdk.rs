@@ -11,9 +11,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Longest time to fetch or build what a suite needs.
-const SET_UP_LIMIT: Duration = Duration::from_secs(20 * 60);
-/// Longest time for one suite's tests.
-pub(super) const TEST_LIMIT: Duration = Duration::from_secs(15 * 60);
+const SET_UP_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// Longest time for one suite's tests: what takes some minutes, on a machine that has other work.
+pub(super) const TEST_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// Times before what could not be set up is tried again: what is fetched may not come for a moment.
+const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
 pub(super) fn python() -> Tally {
     suite("python", |tools| {
@@ -79,7 +81,7 @@ fn before_and_behind() -> Tally {
         let binary = crate::peers::binary();
         if !binary.exists() {
             require("go", &["version"])?;
-            crate::peers::command()?;
+            again(crate::peers::command)?;
         }
         let collector = format!("--collector={}", binary.display());
         Ok(vec![
@@ -177,13 +179,35 @@ pub(super) fn set_up_once(
     std::fs::write(stamp, input).map_err(|e| format!("{}: {e}", stamp.display()))
 }
 
+/// Runs a program that fetches or builds something, a few times if it fails.
 pub(super) fn set_up(command: &mut Command) -> Result<(), String> {
+    again(|| set_up_at_once(command))
+}
+
+/// Runs a program that fetches or builds something.
+pub(super) fn set_up_at_once(command: &mut Command) -> Result<(), String> {
     let line = format!("{command:?}");
     if watched(command, SET_UP_LIMIT, |_| true).success {
         Ok(())
     } else {
         Err(format!("set-up failed: {line}"))
     }
+}
+
+/// Does what fails a few times, with a pause before each further one.
+pub(super) fn again<T>(work: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    after(&PAUSES, work)
+}
+
+fn after<T>(pauses: &[Duration], mut work: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    for pause in pauses {
+        match work() {
+            Err(reason) => println!("{reason}; trying again"),
+            done => return done,
+        }
+        std::thread::sleep(*pause);
+    }
+    work()
 }
 
 pub(super) fn require(program: &str, args: &[&str]) -> Result<(), String> {
@@ -217,6 +241,21 @@ pub(super) fn closing_line(lines: &[String]) -> Option<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_is_done_again_and_not_for_ever() {
+        let succeeding_at = |number: u32| {
+            let mut runs = 0;
+            let done = after(&[Duration::ZERO; 2], || {
+                runs += 1;
+                if runs == number { Ok(()) } else { Err(format!("number {runs}")) }
+            });
+            (done, runs)
+        };
+        assert_eq!(succeeding_at(1), (Ok(()), 1));
+        assert_eq!(succeeding_at(3), (Ok(()), 3));
+        assert_eq!(succeeding_at(4), (Err("number 3".to_owned()), 3));
+    }
 
     #[test]
     fn the_closing_line_is_read() {

@@ -10,7 +10,7 @@ use aldis_collect::{
 };
 use proptest::prelude::*;
 
-use crate::scenes::{Moody, collector, event, messages, patient, wait_until};
+use crate::scenes::{Moody, PATIENCE, collector, event, messages, patient, wait_until};
 
 #[test]
 fn a_collector_alone_is_a_ring() {
@@ -20,7 +20,7 @@ fn a_collector_alone_is_a_ring() {
     }
     let stats = collector.stats();
     assert_eq!((stats.emitted, stats.buffered, stats.dropped.displaced), (2500, 1000, 1500));
-    let held = collector.flush().unwrap();
+    let held = collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&held), (1500..2500).map(|i| i.to_string()).collect::<Vec<_>>());
     let seqs: Vec<u64> = held.events.iter().map(|event| event.origin.seq).collect();
     assert_eq!(seqs, (1501..=2500).collect::<Vec<_>>());
@@ -36,9 +36,9 @@ fn the_newest_are_dropped_where_that_is_asked_for_and_leave_a_gap_in_numbers() {
     let taken = (0..12).filter(|i| event(&collector, &i.to_string())).count();
     assert_eq!(taken, 10);
     assert_eq!(collector.stats().dropped.queue_full, 2);
-    assert_eq!(messages(&collector.flush().unwrap()).len(), 10);
+    assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap()).len(), 10);
     assert!(event(&collector, "after"));
-    assert_eq!(collector.flush().unwrap().events[0].origin.seq, 13);
+    assert_eq!(collector.flush_within(PATIENCE).unwrap().events[0].origin.seq, 13);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_is_recorded_after_the_close_is_counted() {
     std::thread::spawn(move || assert!(!event(&other, "elsewhere"))).join().unwrap();
     let stats = collector.stats();
     assert_eq!((stats.emitted, stats.buffered, stats.dropped.after_close), (4, 1, 3));
-    assert_eq!(messages(&collector.flush().unwrap()), ["before"]);
+    assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap()), ["before"]);
 }
 
 #[test]
@@ -77,12 +77,12 @@ fn nothing_is_recorded_or_counted_where_collecting_is_disabled() {
     assert!(!event(&collector, "never"));
     collector.counter("never", "", &[]).add(1);
     assert_eq!(collector.stats().emitted, 0);
-    assert!(collector.flush().unwrap().is_empty());
+    assert!(collector.flush_within(PATIENCE).unwrap().is_empty());
 }
 
 #[test]
 fn whoever_blocks_gets_room_when_there_is_some() {
-    let overflow = Overflow::Block(Duration::from_secs(60));
+    let overflow = Overflow::Block(PATIENCE);
     let collector = collector(TelemetryConfig { buffer_size: 100, max_items: 100, overflow, ..patient() });
     let storage = Moody::shut();
     let stream = TelemetryStream::new(&collector, storage.clone());
@@ -92,7 +92,7 @@ fn whoever_blocks_gets_room_when_there_is_some() {
     crate::scenes::wait_until("the storage is called", || storage.calls.load(Ordering::SeqCst) > 0);
     storage.open();
     assert_eq!(producer.join().unwrap(), 1000);
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&storage.kept()), (0..1000).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(collector.stats().dropped.total(), 0);
 }
@@ -113,7 +113,7 @@ fn records_of_threads_that_ended_are_there_and_their_lanes_are_not() {
         let collector = collector.clone();
         std::thread::spawn(move || event(&collector, &i.to_string())).join().unwrap();
     }
-    let data = collector.flush().unwrap();
+    let data = collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&data), (0..200).map(|i| i.to_string()).collect::<Vec<_>>());
     let stats = collector.stats();
     assert_eq!((stats.emitted, stats.delivered), (200, 200));
@@ -139,7 +139,7 @@ fn a_thread_records_until_its_very_end() {
     })
     .join()
     .unwrap();
-    assert_eq!(messages(&collector.flush().unwrap()), ["hello", "farewell"]);
+    assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap()), ["hello", "farewell"]);
 }
 
 #[derive(Clone, Debug)]
@@ -207,7 +207,7 @@ proptest! {
                     ring.push((kind, numbers[kind]));
                 }
                 Act::Flush => {
-                    let data = collector.flush().unwrap();
+                    let data = collector.flush_within(PATIENCE).unwrap();
                     if streaming {
                         prop_assert!(data.is_empty());
                         stored.append(&mut ring);
@@ -219,7 +219,7 @@ proptest! {
                 }
                 Act::Start => prop_assert_eq!(stream.start().is_ok(), !std::mem::replace(&mut streaming, true)),
                 Act::Stop => {
-                    stream.stop().unwrap();
+                    stream.stop_within(PATIENCE).unwrap();
                     if std::mem::replace(&mut streaming, false) {
                         stored.append(&mut ring);
                     }
@@ -231,7 +231,7 @@ proptest! {
             }
         }
         if streaming {
-            collector.flush().unwrap();
+            collector.flush_within(PATIENCE).unwrap();
             stored.append(&mut ring);
         }
         let stats = collector.stats();
@@ -267,14 +267,14 @@ fn what_a_stopped_stream_left_is_no_more_than_a_ring_may_hold() {
         match then {
             "flush" => {
                 let left = (0..number).map(|i| i.to_string());
-                assert!(messages(&collector.flush().unwrap()).into_iter().eq(left));
+                assert!(messages(&collector.flush_within(PATIENCE).unwrap()).into_iter().eq(left));
                 // Now it is a ring of its size again.
                 (0..5000).for_each(|i| assert!(event(&collector, &i.to_string())));
                 assert_eq!(collector.stats().buffered, 1000);
             }
             "start" => {
                 stream.start().unwrap();
-                collector.flush().unwrap();
+                collector.flush_within(PATIENCE).unwrap();
                 assert_eq!(storage.kept().len() as u64, number + 1);
                 assert_eq!(collector.stats().dropped.total(), 0);
             }
@@ -282,7 +282,7 @@ fn what_a_stopped_stream_left_is_no_more_than_a_ring_may_hold() {
                 (0..700).for_each(|_| assert!(event(&collector, "late")));
                 let stats = collector.stats();
                 assert_eq!((stats.buffered, stats.dropped.displaced), (number, 700), "{stats}");
-                assert_eq!(messages(&collector.flush().unwrap())[0], "700");
+                assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap())[0], "700");
             }
         }
         assert!(collector.stats().is_closed_sum());
@@ -302,7 +302,7 @@ fn a_ring_holds_the_newest_and_no_more_whenever_anybody_looks() {
             assert!(stats.is_closed_sum(), "{stats}");
             record();
             orders.add(1);
-            let data = collector.flush().unwrap();
+            let data = collector.flush_within(PATIENCE).unwrap();
             let newest = (0..2 * buffer_size + 7).map(|i| i.to_string()).skip(buffer_size + 7);
             assert!(messages(&data).into_iter().eq(newest), "of {buffer_size} in round {round}");
             assert_eq!(data.metrics.len(), 1);
@@ -315,7 +315,7 @@ fn a_ring_holds_the_newest_and_no_more_whenever_anybody_looks() {
         let storage = Arc::new(MemoryStorage::new());
         let stream = TelemetryStream::new(&collector, storage.clone());
         stream.start().unwrap();
-        collector.flush().unwrap();
+        collector.flush_within(PATIENCE).unwrap();
         assert_eq!(storage.stats().items, buffer_size);
     }
 }

@@ -11,23 +11,25 @@ use aldis_collect::{
     TelemetryData, TelemetryEvent, TelemetryStorage, TelemetryStream,
 };
 
-use crate::scenes::{collector, event, messages, patient};
+use crate::scenes::{PATIENCE, collector, event, in_time, messages, patient};
 
 #[test]
 fn pattern_3_persistent_storage() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log/telemetry.jsonl");
-    let collector = TelemetryCollector::new(TelemetryConfig::default()).unwrap();
+    let stored = in_time(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log/telemetry.jsonl");
+        let collector = TelemetryCollector::new(TelemetryConfig::default()).unwrap();
 
-    let storage = FileStorage::open(&path).unwrap();
-    let stream = TelemetryStream::new(&collector, storage);
-    stream.start().unwrap();
-    // Data is automatically persisted
+        let storage = FileStorage::open(&path).unwrap();
+        let stream = TelemetryStream::new(&collector, storage);
+        stream.start().unwrap();
+        // Data is automatically persisted
 
-    collector.collect_event("app", "Started", EventType::Info, &[]);
-    collector.collect_metric("cpu", 45.2, "percent", &[]);
-    drop((stream, collector));
-    let stored = FileStorage::open(&path).unwrap().retrieve(None, None, None).unwrap();
+        collector.collect_event("app", "Started", EventType::Info, &[]);
+        collector.collect_metric("cpu", 45.2, "percent", &[]);
+        drop((stream, collector));
+        FileStorage::open(&path).unwrap().retrieve(None, None, None).unwrap()
+    });
     assert_eq!((&*stored.events[0].message, stored.metrics[0].value), ("Started", 45.2));
 }
 
@@ -41,7 +43,7 @@ fn the_file_of_the_configuration_is_where_a_stream_stores() {
     let stream = TelemetryStream::from_config(&collector).unwrap();
     stream.start().unwrap();
     event(&collector, "1");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&stream.storage().retrieve(None, None, Some(1)).unwrap()), ["1"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
 
@@ -69,7 +71,7 @@ fn a_process_that_is_killed() {
     for number in 0_i64.. {
         collector.collect_event("victim", "still here", EventType::Info, &[("number", number.into())]);
         if number % 100 == 99 {
-            collector.flush().unwrap();
+            collector.flush_within(PATIENCE).unwrap();
             // What it says is stored is in the file: the system has taken it.
             println!("stored {}", number + 1);
         }
@@ -126,7 +128,7 @@ fn two_who_write_to_one_file_lose_nothing_to_each_other() {
                 stream.start().unwrap();
                 for i in 0..200 {
                     event(&collector, &format!("{name} {i}"));
-                    collector.flush().unwrap();
+                    collector.flush_within(PATIENCE).unwrap();
                 }
             });
         }

@@ -13,7 +13,7 @@ use aldis_collect::{
     TelemetryConfig, TelemetryData, TelemetryStorage, TelemetryStream,
 };
 
-use crate::scenes::{Moody, collector, event, messages, patient, wait_until};
+use crate::scenes::{Moody, PATIENCE, collector, event, in_time, messages, patient, wait_until};
 
 #[test]
 fn a_flush_is_a_barrier_for_what_any_thread_recorded() {
@@ -34,7 +34,7 @@ fn a_flush_is_a_barrier_for_what_any_thread_recorded() {
         })
         .collect();
     (0..8).for_each(|_| told.recv().unwrap());
-    assert!(collector.flush().unwrap().is_empty());
+    assert!(collector.flush_within(PATIENCE).unwrap().is_empty());
     assert_eq!(storage.retrieve(None, None, None).unwrap().len(), 8);
     gate.wait();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -116,11 +116,13 @@ fn a_flush_that_waits_is_a_barrier_also_when_the_stream_is_stopped() {
         })
     });
     wait_until("it waits", || asked.load(Ordering::SeqCst) > 2);
+    // What was not taken when the stream is stopped would be left, too.
+    wait_until("it is under way", || storage.calls.load(Ordering::SeqCst) == 1);
     event(&collector, "left");
     assert_eq!(unstored(stream.stop_within(Duration::from_millis(5))), 2);
     assert_eq!(flush.join().unwrap(), Err(FlushError::Stopped { remaining: 2 }));
     // It did not take what is for somebody else.
-    assert_eq!(messages(&collector.flush().unwrap()), ["left"]);
+    assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap()), ["left"]);
     storage.open();
     wait_until("the other is stored", || collector.stats().delivered == 2);
 }
@@ -139,7 +141,7 @@ fn a_flush_that_is_wanted_no_more_ends() {
     });
     assert_eq!((flushed, left), (Err(FlushError::Timeout { remaining: 1 }), 0));
     storage.open();
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
 }
 
 #[test]
@@ -152,7 +154,7 @@ fn who_stops_a_stream_that_another_has_stopped_stops_no_other_one() {
         stream.start().unwrap();
         event(&collector, "1");
         let waiting = stream.clone();
-        let stop = std::thread::spawn(move || waiting.stop());
+        let stop = std::thread::spawn(move || waiting.stop_within(PATIENCE));
         wait_until("it is under way", || storage.calls.load(Ordering::SeqCst) == 1);
         // The other one may be waiting by now, or find it stopped.
         let _ = stream.stop_within(Duration::ZERO);
@@ -160,7 +162,7 @@ fn who_stops_a_stream_that_another_has_stopped_stops_no_other_one() {
         storage.open();
         let _ = stop.join().unwrap();
         assert!(collector.is_streaming());
-        next.stop().unwrap();
+        next.stop_within(PATIENCE).unwrap();
     }
 }
 
@@ -175,7 +177,7 @@ fn what_a_stopped_stream_did_not_store_is_handed_out() {
     wait_until("it is under way", || storage.calls.load(Ordering::SeqCst) == 1);
     event(&collector, "left");
     assert_eq!(unstored(stream.stop_within(Duration::from_millis(5))), 2);
-    assert_eq!(messages(&collector.flush().unwrap()), ["left"]);
+    assert_eq!(messages(&collector.flush_within(PATIENCE).unwrap()), ["left"]);
     storage.open();
     wait_until("the other is stored", || collector.stats().delivered == 2);
 }
@@ -187,10 +189,10 @@ fn a_flush_syncs_the_storage_and_so_does_the_stop() {
     let stream = TelemetryStream::new(&collector, storage.clone());
     stream.start().unwrap();
     event(&collector, "1");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(storage.syncs.load(Ordering::SeqCst), 1);
     event(&collector, "2");
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     assert_eq!(storage.syncs.load(Ordering::SeqCst), 2);
     assert_eq!(messages(&storage.kept()), ["1", "2"]);
 }
@@ -203,15 +205,15 @@ fn a_sync_that_fails_is_told() {
     stream.start().unwrap();
     event(&collector, "1");
     storage.cannot_sync.store(true, Ordering::SeqCst);
-    assert_eq!(collector.flush(), Err(FlushError::NotSynced));
+    assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::NotSynced));
     assert_eq!(stream.storage_error().as_deref(), Some("the disk is on fire"));
     event(&collector, "2");
     let unsynced = StopError::Incomplete { unstored: 0, is_synced: false, unseen: Vec::new() };
-    assert_eq!(stream.stop(), Err(unsynced));
+    assert_eq!(stream.stop_within(PATIENCE), Err(unsynced));
     storage.cannot_sync.store(false, Ordering::SeqCst);
     stream.start().unwrap();
     event(&collector, "3");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&storage.kept()), ["1", "2", "3"]);
 }
 
@@ -225,16 +227,16 @@ fn what_could_not_be_synced_is_synced_by_the_next_flush_or_the_stop() {
         event(&collector, "1");
         storage.cannot_sync.store(true, Ordering::SeqCst);
         for syncs in 1..=3 {
-            assert_eq!(collector.flush(), Err(FlushError::NotSynced));
+            assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::NotSynced));
             assert_eq!(storage.syncs.load(Ordering::SeqCst), syncs);
         }
         storage.cannot_sync.store(false, Ordering::SeqCst);
         if stops {
-            stream.stop().unwrap();
+            stream.stop_within(PATIENCE).unwrap();
         } else {
-            assert!(collector.flush().unwrap().is_empty());
+            assert!(collector.flush_within(PATIENCE).unwrap().is_empty());
             // Nothing came since.
-            collector.flush().unwrap();
+            collector.flush_within(PATIENCE).unwrap();
         }
         assert_eq!(storage.syncs.load(Ordering::SeqCst), 4);
         assert_eq!(messages(&storage.kept()), ["1"]);
@@ -249,65 +251,71 @@ fn what_a_stopped_stream_could_not_sync_is_synced_when_another_starts_and_until_
     stopped.start().unwrap();
     event(&collector, "1");
     first.cannot_sync.store(true, Ordering::SeqCst);
-    stopped.stop().unwrap_err();
+    stopped.stop_within(PATIENCE).unwrap_err();
     let tried = first.syncs.load(Ordering::SeqCst);
     let stream = TelemetryStream::new(&collector, second.clone());
     stream.start().unwrap();
     wait_until("it is tried again", || first.syncs.load(Ordering::SeqCst) > tried);
     event(&collector, "2");
-    assert_eq!(collector.flush(), Err(FlushError::NotSynced));
+    assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::NotSynced));
     assert_eq!(stopped.storage_error().as_deref(), Some("the disk is on fire"));
     assert_eq!((stream.storage_error(), second.syncs.load(Ordering::SeqCst)), (None, 1));
     first.cannot_sync.store(false, Ordering::SeqCst);
     let tried = first.syncs.load(Ordering::SeqCst);
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(first.syncs.load(Ordering::SeqCst), tried + 1);
     // It is, and is left alone.
     event(&collector, "3");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(first.syncs.load(Ordering::SeqCst), tried + 1);
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
 
     // One that nobody keeps is nobody's.
     second.cannot_sync.store(true, Ordering::SeqCst);
     stream.start().unwrap();
     event(&collector, "4");
-    stream.stop().unwrap_err();
+    stream.stop_within(PATIENCE).unwrap_err();
     drop(stream);
     stopped.start().unwrap();
     event(&collector, "5");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!((messages(&first.kept()).len(), messages(&second.kept()).len()), (2, 3));
 }
 
 #[test]
 fn a_collector_has_one_stream_at_a_time_and_another_after_it() {
-    let collector = collector(patient());
-    event(&collector, "before any");
-    let (first, second) = (Arc::new(MemoryStorage::new()), Arc::new(MemoryStorage::new()));
-    let stream = TelemetryStream::new(&collector, first.clone());
-    let other = TelemetryStream::new(&collector, second.clone());
-    stream.start().unwrap();
-    assert!(matches!(other.start(), Err(StreamError::AlreadyStreaming)));
-    stream.stop().unwrap();
-    event(&collector, "between");
-    other.start().unwrap();
-    event(&collector, "after");
-    drop(other);
+    let (first, second) = in_time(|| {
+        let collector = collector(patient());
+        event(&collector, "before any");
+        let (first, second) = (Arc::new(MemoryStorage::new()), Arc::new(MemoryStorage::new()));
+        let stream = TelemetryStream::new(&collector, first.clone());
+        let other = TelemetryStream::new(&collector, second.clone());
+        stream.start().unwrap();
+        assert!(matches!(other.start(), Err(StreamError::AlreadyStreaming)));
+        stream.stop_within(PATIENCE).unwrap();
+        event(&collector, "between");
+        other.start().unwrap();
+        event(&collector, "after");
+        drop(other);
+        (first, second)
+    });
     assert_eq!(messages(&first.retrieve(None, None, None).unwrap()), ["before any"]);
     assert_eq!(messages(&second.retrieve(None, None, None).unwrap()), ["between", "after"]);
 }
 
 #[test]
 fn dropping_the_last_handle_stores_what_is_buffered() {
-    let storage = Arc::new(MemoryStorage::new());
-    let collector = collector(patient());
-    let stream = TelemetryStream::new(&collector, storage.clone());
-    stream.start().unwrap();
-    event(&collector, "last words");
-    drop(collector);
-    drop(stream);
-    assert_eq!(storage.stats().items, 1);
+    let stored = in_time(|| {
+        let storage = Arc::new(MemoryStorage::new());
+        let collector = collector(patient());
+        let stream = TelemetryStream::new(&collector, storage.clone());
+        stream.start().unwrap();
+        event(&collector, "last words");
+        drop(collector);
+        drop(stream);
+        storage.stats().items
+    });
+    assert_eq!(stored, 1);
 }
 
 /// Records and flushes while it stores.
@@ -321,7 +329,7 @@ impl TelemetryStorage for Chatty {
         assert!(other.is_within() && other.stop() == Err(StopError::FromWithin));
         drop(other);
         assert!(!event(collector, "stored something"));
-        assert_eq!(collector.flush(), Err(FlushError::WhileStoring));
+        assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::WhileStoring));
         Ok(())
     }
 
@@ -343,10 +351,10 @@ fn a_storage_that_records_is_told_no_and_waits_for_nothing() {
     let stream = TelemetryStream::new(&collector, storage.clone());
     stream.start().unwrap();
     event(&collector, "1");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     let stats = collector.stats();
     assert_eq!((stats.emitted, stats.delivered, stats.dropped.suppressed), (2, 1, 1));
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
 }
 
 #[test]
@@ -363,12 +371,12 @@ fn counters_and_gauges_are_recorded_by_a_flush() {
         })
         .collect();
     for _ in 0..20 {
-        collector.flush().unwrap();
+        collector.flush_within(PATIENCE).unwrap();
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     drop(orders);
     collector.gauge("unset", "", &[]);
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     let data = storage.retrieve(None, None, None).unwrap();
     let total: f64 = data.metrics.iter().map(|metric| metric.value).sum();
     assert_eq!(total, 40_000.0);
@@ -388,7 +396,7 @@ fn a_time_is_that_of_the_clock() {
     let before = now();
     collector.collect_event("a", "b", EventType::Info, &[]);
     let after = now();
-    let time = i128::from(collector.flush().unwrap().events[0].time_ns);
+    let time = i128::from(collector.flush_within(PATIENCE).unwrap().events[0].time_ns);
     // The cycle counter is calibrated once: it may be off by a little.
     let slack = 1_000_000_000;
     assert!(time > before - slack && time < after + slack, "{before} {time} {after}");
@@ -408,12 +416,12 @@ fn a_flush_takes_counters_too_where_the_buffer_was_full() {
             // One is being stored, and does not come back.
             event(&collector, "1");
             let flushing = collector.clone();
-            let early = std::thread::spawn(move || flushing.flush());
+            let early = std::thread::spawn(move || flushing.flush_within(PATIENCE));
             wait_until("the storage is called", || storage.calls.load(Ordering::SeqCst) > 0);
             while event(&collector, "more") {}
             orders.add(7);
             let flushing = collector.clone();
-            let late = std::thread::spawn(move || flushing.flush());
+            let late = std::thread::spawn(move || flushing.flush_within(PATIENCE));
             storage.open();
             early.join().unwrap().unwrap();
             late.join().unwrap().unwrap();
@@ -422,7 +430,7 @@ fn a_flush_takes_counters_too_where_the_buffer_was_full() {
             orders.add(7);
         }
         unfit.add(1);
-        let handed = collector.flush().unwrap();
+        let handed = collector.flush_within(PATIENCE).unwrap();
         let mut data = storage.kept();
         data.append(handed);
         assert_eq!(data.metrics.iter().map(|metric| metric.value).collect::<Vec<_>>(), [7.0]);

@@ -1,14 +1,17 @@
 //! A process that forks while its other threads record, store and listen.
 #![cfg(target_os = "linux")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aldis_collect::{
     FileStorage, MemoryStorage, Overflow, PerProcess, TelemetryCollector, TelemetryConfig, TelemetryStorage,
     TelemetryStream,
 };
 
-use crate::scenes::{collector, event, messages, patient};
+use crate::scenes::{PATIENCE, collector, event, messages, patient};
 
 /// Runs something in a forked child: the code it returns is that of the child, 101 if it panics, 124 if it hangs.
 fn in_child(run: impl FnOnce() -> i32) -> i32 {
@@ -22,12 +25,11 @@ fn in_child(run: impl FnOnce() -> i32) -> i32 {
             unsafe { libc::_exit(code) }
         }
         child => {
-            let (mut status, mut waited) = (0, 0);
+            let (mut status, end) = (0, Instant::now() + 2 * PATIENCE);
             // SAFETY: `child` is a child of this process that nobody else waits for.
             while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
                 std::thread::sleep(Duration::from_millis(5));
-                waited += 1;
-                if waited > 12_000 {
+                if Instant::now() > end {
                     // SAFETY: as above.
                     unsafe { libc::kill(child, libc::SIGKILL) };
                     return 124;
@@ -47,7 +49,7 @@ fn a_child_begins_empty_and_its_parent_keeps_what_it_had() {
     let code = in_child(|| {
         event(&collector, "of the child");
         counter.add(2);
-        let data = collector.flush().unwrap();
+        let data = collector.flush_within(PATIENCE).unwrap();
         assert_eq!(messages(&data), ["of the child"]);
         assert_eq!(data.metrics[0].value, 2.0);
         let stats = collector.stats();
@@ -57,7 +59,7 @@ fn a_child_begins_empty_and_its_parent_keeps_what_it_had() {
     });
     assert_eq!(code, 0);
     event(&collector, "later");
-    let data = collector.flush().unwrap();
+    let data = collector.flush_within(PATIENCE).unwrap();
     assert_eq!(messages(&data), ["of the parent", "later"]);
     assert_eq!(data.metrics[0].value, 5.0);
 }
@@ -84,7 +86,7 @@ fn busy<T>(collector: &TelemetryCollector, run: impl FnOnce() -> T) -> T {
 fn a_child_of_a_busy_process_streams_to_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("family.jsonl");
-    let overflow = Overflow::Block(Duration::from_secs(60));
+    let overflow = Overflow::Block(PATIENCE);
     let collector =
         collector(TelemetryConfig { overflow, flush_interval: Duration::from_millis(1), ..patient() });
     let stream = TelemetryStream::new(&collector, FileStorage::open(&path).unwrap());
@@ -96,7 +98,7 @@ fn a_child_of_a_busy_process_streams_to_the_same_file() {
                     for i in 0..50 {
                         assert!(event(&collector, &format!("child {child} {i}")));
                     }
-                    collector.flush().unwrap();
+                    collector.flush_within(PATIENCE).unwrap();
                     let stats = collector.stats();
                     i32::from(stats.emitted != 50 || stats.delivered != 50)
                 })
@@ -104,8 +106,8 @@ fn a_child_of_a_busy_process_streams_to_the_same_file() {
             .collect()
     });
     assert_eq!(codes, [0; 20]);
-    collector.flush().unwrap();
-    stream.stop().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     let stats = collector.stats();
     assert!(stats.is_closed_sum() && stats.dropped.total() == 0, "{stats}");
     let storage = FileStorage::open(&path).unwrap();
@@ -156,7 +158,7 @@ fn a_child_has_stream_listeners_and_consumers_whatever_others_do_with_them_when_
         });
         let child = || {
             event(&collector, "1");
-            if !collector.is_streaming() || collector.flush().is_err() {
+            if !collector.is_streaming() || collector.flush_within(PATIENCE).is_err() {
                 return 1;
             }
             let has_heard = || heard.load(std::sync::atomic::Ordering::SeqCst) == 2;
@@ -182,7 +184,7 @@ fn a_child_of_a_child_does_not_wait_for_what_its_parent_was_making() {
                 (0..child).for_each(|_| std::thread::yield_now());
                 in_child(|| {
                     event(&collector, "1");
-                    i32::from(collector.stats().emitted != 1 || collector.flush().is_err())
+                    i32::from(collector.stats().emitted != 1 || collector.flush_within(PATIENCE).is_err())
                 })
             })
         });
@@ -198,7 +200,7 @@ fn in_child_at_once(run: impl FnOnce() -> i32) -> i32 {
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: a child that hangs is ended by a signal, which this process handles nowhere.
-            unsafe { libc::alarm(40) };
+            unsafe { libc::alarm(PATIENCE.as_secs() as u32) };
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
             // SAFETY: ends this process.
             unsafe { libc::_exit(code) }
@@ -260,9 +262,9 @@ fn listeners_and_consumers_of_a_parent_are_called_in_the_child() {
     stream.start().unwrap();
     let code = in_child(|| {
         event(&collector, "1");
-        collector.flush().unwrap();
+        collector.flush_within(PATIENCE).unwrap();
         assert_eq!(stream.storage().retrieve(None, None, None).unwrap().len(), 1);
-        stream.stop().unwrap();
+        stream.stop_within(PATIENCE).unwrap();
         crate::scenes::wait_until("both saw it", || shared.load(std::sync::atomic::Ordering::SeqCst) == 101);
         0
     });

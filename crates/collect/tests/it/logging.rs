@@ -9,7 +9,7 @@ use aldis_collect::{
 use log::Log;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::scenes::{collector, messages, patient};
+use crate::scenes::{PATIENCE, collector, messages, patient};
 
 #[test]
 fn events_of_tracing_are_collected_with_their_fields() {
@@ -21,7 +21,7 @@ fn events_of_tracing_are_collected_with_their_fields() {
         tracing::error!(target: "t", a = -1_i64, b = 2_u64, c = 0.5, d = true, e = "text", f = ?Some(1), g = %"shown", "of {}", 7);
         tracing::trace!(only = u64::MAX);
     });
-    let events = collector.flush().unwrap().events;
+    let events = collector.flush_within(PATIENCE).unwrap().events;
     assert_eq!(events.len(), 2);
     assert_eq!(
         (&*events[0].source, &*events[0].message, events[0].event_type),
@@ -85,7 +85,7 @@ fn a_storage_that_logs_into_its_own_collector_ends() {
     let stream = TelemetryStream::new(&collector, Logging(LogSink::new(&collector)));
     stream.start().unwrap();
     crate::scenes::event(&collector, "1");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!((collector.stats().delivered, collector.stats().dropped.suppressed), (1, 1));
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
 }

@@ -10,7 +10,7 @@ use aldis_collect::{
     Verdict, limits,
 };
 
-use crate::scenes::{collector, event, messages, patient, wait_until};
+use crate::scenes::{PATIENCE, collector, event, messages, patient, wait_until};
 
 #[test]
 fn what_is_dropped_is_counted_by_its_reason() {
@@ -126,7 +126,7 @@ fn what_reduces_says_how() {
     for number in 0..MAX_SERIES + 5 {
         collector.collect_metric(&number.to_string(), 7.0, "", &[]);
     }
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     let stored = storage.retrieve(None, None, None).unwrap().metrics;
     assert!(stored.len() >= MAX_SERIES + 5, "{}", stored.len());
     assert_eq!(collector.stats().aggregated + collector.stats().delivered, MAX_SERIES as u64 + 5);
@@ -164,7 +164,7 @@ fn a_sink_is_the_logger_of_its_program() {
     assert!(LogSink::new(&collector).install(log::LevelFilter::Warn).is_err());
     log::warn!(target: "naming", "heard");
     log::info!(target: "naming", "not heard");
-    let data = collector.flush().unwrap();
+    let data = collector.flush_within(PATIENCE).unwrap();
     let own = data.events.iter().filter(|event| event.source == "naming").cloned().collect();
     assert_eq!(messages(&TelemetryData { events: own, metrics: Vec::new() }), ["heard"]);
 }

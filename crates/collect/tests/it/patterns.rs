@@ -7,7 +7,7 @@ use std::{
 
 use aldis_collect::*;
 
-use crate::scenes::wait_until;
+use crate::scenes::{PATIENCE, wait_until};
 
 #[test]
 fn pattern_1_simple_collection() {
@@ -41,7 +41,7 @@ fn pattern_2_real_time_monitoring() {
 
     collector.collect_metric("cpu", 45.2, "percent", &[]);
     collector.collect_metric("cpu", 99.0, "percent", &[]);
-    assert_eq!(alerts.recv_timeout(Duration::from_secs(60)).unwrap(), "High CPU: 99%");
+    assert_eq!(alerts.recv_timeout(PATIENCE).unwrap(), "High CPU: 99%");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use aldis_collect::{
     AGGREGATE, Aggregation, EventType, Function, MemoryStorage, Sampling, TelemetryStorage, TelemetryStream,
 };
 
-use crate::scenes::{Moody, collector, patient, wait_until};
+use crate::scenes::{Moody, PATIENCE, collector, patient, wait_until};
 
 #[test]
 fn a_share_is_stored_and_the_rest_is_counted() {
@@ -24,7 +24,7 @@ fn a_share_is_stored_and_the_rest_is_counted() {
             collector.collect_event("s", "m", event_type, &[]);
         }
     }
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     let data = storage.retrieve(None, None, None).unwrap();
     let count = |wanted| data.events.iter().filter(|event| event.event_type == wanted).count();
     assert_eq!((count(EventType::Info), count(EventType::Warning), count(EventType::Error)), (0, 4000, 4000));
@@ -50,7 +50,7 @@ fn measurements_of_a_window_are_stored_as_one() {
         collector.collect_metric("cpu", value, "percent", &[("core", "0")]);
     }
     collector.collect_metric("cpu", 50.0, "percent", &[("core", "1")]);
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     let data = storage.retrieve(None, None, None).unwrap();
     let of = |core: &str| -> Vec<(String, f64)> {
         let metrics = data.metrics.iter().filter(|metric| metric.tag("core") == Some(core));
@@ -75,7 +75,7 @@ fn an_aggregation_of_nothing_is_refused_and_one_of_the_last_value_loses_nothing(
     stream.start().unwrap();
     collector.collect_metric("cpu", 3.0, "", &[]);
     collector.gauge("heat", "", &[]).set(7.0);
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     assert_eq!(storage.retrieve(None, None, None).unwrap().metrics.len(), 2);
     let stats = collector.stats();
     assert_eq!((stats.emitted, stats.aggregated, stats.dropped.total()), (2, 2, 0));
@@ -92,9 +92,9 @@ fn counters_stay_counters() {
     let orders = collector.counter("orders", "", &[]);
     for count in 1..=3 {
         orders.add(count);
-        collector.flush().unwrap();
+        collector.flush_within(PATIENCE).unwrap();
     }
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     let data = storage.retrieve(None, None, None).unwrap();
     assert_eq!(data.metrics.iter().map(|metric| metric.value).sum::<f64>(), 6.0);
     assert!(data.metrics.iter().all(|metric| metric.tags.is_empty()));
@@ -112,7 +112,7 @@ fn aggregates_that_are_not_stored_count_for_all_they_stand_for() {
     for value in 0..10 {
         collector.collect_metric("cpu", f64::from(value), "", &[]);
     }
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     let stats = collector.stats();
     assert_eq!((stats.dropped.storage_error, stats.aggregated, stats.buffered), (10, 0, 0));
     assert!(stats.is_closed_sum());
@@ -139,7 +139,7 @@ fn streams_that_were_stopped_too_early_store_their_aggregates_when_they_can() {
     storage.open();
     wait_until("the first is stored", || collector.stats().aggregated > 0);
     // What the first had not taken when it was stopped is with the collector.
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     wait_until("nothing is left", || collector.stats().buffered == 0);
     let stats = collector.stats();
     assert!(stats.is_closed_sum() && stats.emitted == 4, "{stats}");
@@ -157,7 +157,7 @@ fn consumers_keep_their_numbers() {
     assert_ne!(early, late);
     stream.start().unwrap();
     collector.collect_event("s", "m", EventType::Info, &[]);
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     for id in [early, late] {
         assert_eq!(stream.consumer_stats(id).unwrap().delivered, 1);
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aldis_collect::{
-    EventType, StorageError, TelemetryCollector, TelemetryConfig, TelemetryData, TelemetryStorage,
+    EventType, StorageError, TelemetryCollector, TelemetryConfig, TelemetryData, TelemetryStorage, limits,
 };
 
 pub(crate) fn collector(config: TelemetryConfig) -> TelemetryCollector {
@@ -29,9 +29,24 @@ pub(crate) fn messages(data: &TelemetryData) -> Vec<String> {
     data.events.iter().map(|event| event.message.clone()).collect()
 }
 
-/// Waits for what is to come, long enough for a machine that is busy.
+/// How long what is to come may take on a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Does again what ends with dropping a collector or a stream if that took as long as it may: what is not stored by then is given up.
+pub(crate) fn in_time<T>(mut attempt: impl FnMut() -> T) -> T {
+    for _ in 1..10 {
+        let begun = Instant::now();
+        let outcome = attempt();
+        if begun.elapsed() < limits::DROP_TIMEOUT {
+            return outcome;
+        }
+    }
+    attempt()
+}
+
+/// Waits for what is to come.
 pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "never so: {what}");
         std::thread::sleep(Duration::from_millis(1));

@@ -16,7 +16,7 @@ use aldis_collect::{
     Value,
 };
 
-use crate::scenes::{Moody, collector};
+use crate::scenes::{Moody, PATIENCE, collector};
 
 const THREADS: i64 = 8;
 
@@ -72,7 +72,7 @@ impl Storm {
             let metadata = [("thread", thread.into()), ("number", i.into())];
             self.collector.collect_event("storm", "blow", EventType::Info, &metadata);
             if i % 1000 == 0 {
-                self.collector.flush_within(Duration::from_secs(60)).unwrap();
+                self.collector.flush_within(PATIENCE).unwrap();
             }
         }
     }
@@ -92,8 +92,8 @@ impl Storm {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             done.store(true, Ordering::SeqCst);
         });
-        self.collector.flush().unwrap();
-        self.stream.stop().unwrap();
+        self.collector.flush_within(PATIENCE).unwrap();
+        self.stream.stop_within(PATIENCE).unwrap();
     }
 
     fn check(&self, each: i64) {
@@ -149,5 +149,5 @@ fn the_sum_is_closed_in_a_storm_that_drops_the_newest() {
 
 #[test]
 fn the_sum_is_closed_in_a_storm_that_waits() {
-    storm(Overflow::Block(Duration::from_secs(60)), 4_000);
+    storm(Overflow::Block(PATIENCE), 4_000);
 }

@@ -14,7 +14,7 @@ use aldis_collect::{
     TelemetryStorage, TelemetryStream, limits,
 };
 
-use crate::scenes::{Moody, collector, event, messages, patient, wait_until};
+use crate::scenes::{Moody, PATIENCE, collector, event, messages, patient, wait_until};
 
 fn realtime() -> TelemetryConfig {
     TelemetryConfig { realtime_mode: true, ..patient() }
@@ -27,9 +27,9 @@ fn a_listener_sees_each_record_at_once_and_the_buffer_keeps_it() {
     collector.add_listener(move |data| tell.send(messages(data)).unwrap()).unwrap();
     for i in 0..100 {
         event(&collector, &i.to_string());
-        assert_eq!(told.recv_timeout(Duration::from_secs(60)).unwrap(), [i.to_string()]);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), [i.to_string()]);
     }
-    assert_eq!(collector.flush().unwrap().len(), 100);
+    assert_eq!(collector.flush_within(PATIENCE).unwrap().len(), 100);
     assert!(collector.stats().listeners_active);
 }
 
@@ -38,7 +38,7 @@ fn a_listener_is_not_called_without_real_time_mode() {
     let collector = collector(patient());
     let id = collector.add_listener(|data| assert!(data.is_empty(), "called")).unwrap();
     event(&collector, "1");
-    assert_eq!(collector.flush().unwrap().len(), 1);
+    assert_eq!(collector.flush_within(PATIENCE).unwrap().len(), 1);
     assert_eq!(collector.listener_stats(id).unwrap().offered, 0);
     assert!(!collector.stats().listeners_active);
 }
@@ -61,7 +61,7 @@ fn a_listener_that_was_removed_sees_nothing_new() {
     let (tell, told) = mpsc::channel();
     collector.add_listener(move |data| tell.send(messages(data)).unwrap()).unwrap();
     event(&collector, "3");
-    assert_eq!(told.recv_timeout(Duration::from_secs(60)).unwrap(), ["3"]);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), ["3"]);
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 }
 
@@ -78,7 +78,7 @@ fn a_listener_may_remove_itself_while_it_is_called() {
     *slot = Some(collector.add_listener(listener).unwrap());
     drop(slot);
     event(&collector, "1");
-    assert!(told.recv_timeout(Duration::from_secs(60)).unwrap());
+    assert!(told.recv_timeout(PATIENCE).unwrap());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_listeners_and_consumers_record_is_stored_and_does_not_call_them_again() 
             for message in messages(data) {
                 assert!(event(&collector, &format!("{prefix} {message}")));
             }
-            collector.flush_within(Duration::from_secs(60)).unwrap();
+            collector.flush_within(PATIENCE).unwrap();
         }
     };
     let listener = collector.add_listener(echo("heard")).unwrap();
@@ -101,10 +101,10 @@ fn what_listeners_and_consumers_record_is_stored_and_does_not_call_them_again() 
     stream.add_consumer(echo("consumed")).unwrap();
     stream.start().unwrap();
     event(&collector, "hello");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     wait_until("all three are stored", || collector.stats().delivered == 3);
-    collector.flush().unwrap();
-    stream.stop().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     let mut stored = messages(&storage.retrieve(None, None, None).unwrap());
     stored.sort();
     assert_eq!(stored, ["consumed hello", "heard hello", "hello"]);
@@ -120,28 +120,24 @@ fn a_consumer_that_hangs_lags_and_holds_up_nobody() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let hanging = stream.add_consumer(move |_| held.lock().unwrap().recv().map_err(|_| "let go")).unwrap();
-    let seen = Arc::new(AtomicU64::new(0));
-    let count = seen.clone();
-    let lively = stream
-        .add_consumer(move |data| {
-            count.fetch_add(data.len() as u64, Ordering::SeqCst);
-        })
-        .unwrap();
+    let lively = stream.add_consumer(|_| ()).unwrap();
+    let has_seen = |records: u64| stream.consumer_stats(lively).unwrap().delivered == records;
     stream.start().unwrap();
     let records = 3 * limits::SUBSCRIBER_ITEMS as u64;
-    for i in 0..records {
+    for i in 1..=records {
         event(&collector, "x");
         if i % 10_000 == 0 {
-            collector.flush().unwrap();
+            collector.flush_within(PATIENCE).unwrap();
+            // It is to lag behind neither, whenever its thread is let in.
+            wait_until("the lively one has seen them", || has_seen(i));
         }
     }
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(storage.stats().items as u64, records);
-    wait_until("the lively one has seen all", || seen.load(Ordering::SeqCst) == records);
+    wait_until("the lively one has seen all", || has_seen(records));
     let stats = stream.consumer_stats(hanging).unwrap();
     assert!(stats.is_closed_sum() && stats.lagged > 0 && stats.delivered == 0, "{stats:?}");
     assert!(stats.pending <= 2 * limits::SUBSCRIBER_ITEMS as u64, "{stats:?}");
-    assert_eq!(stream.consumer_stats(lively).unwrap().delivered, records);
     let Err(StopError::Incomplete { unseen, .. }) = stream.stop_within(Duration::from_millis(20)) else {
         panic!("it waited for a consumer that does not return")
     };
@@ -160,7 +156,7 @@ fn errors_and_panics_are_told_apart_and_kept() {
     let panicking = stream.add_consumer(|data| assert!(data.is_empty(), "thrown on purpose")).unwrap();
     stream.start().unwrap();
     event(&collector, "1");
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     assert_eq!(stream.consumer_stats(failing).unwrap().failed, 1);
     assert_eq!(stream.consumer_error(failing).as_deref(), Some("out of ink"));
     assert_eq!(stream.consumer_stats(panicking).unwrap().panicked, 1);
@@ -176,7 +172,7 @@ fn a_consumer_says_how_many_records_of_a_batch_it_failed_with() {
     let more = stream.add_consumer(|_| Err::<(), _>(Failure::of(20, "more than there were"))).unwrap();
     stream.start().unwrap();
     (0..5).for_each(|i| assert!(event(&collector, &i.to_string())));
-    stream.stop().unwrap();
+    stream.stop_within(PATIENCE).unwrap();
     for (consumer, failed) in [(some, 2), (more, 5)] {
         let stats = stream.consumer_stats(consumer).unwrap();
         assert_eq!((stats.delivered, stats.failed), (5 - failed, failed));
@@ -225,13 +221,13 @@ fn what_a_panic_leaves_may_panic_too_and_stops_nobody() {
     let consumer = stream.add_consumer(explode_once(AtomicU64::new(0))).unwrap();
     stream.start().unwrap();
     event(&collector, "1");
-    assert_eq!(collector.flush(), Err(FlushError::NotSynced));
+    assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::NotSynced));
     wait_until("both exploded", || {
         let stats = [collector.listener_stats(listener), stream.consumer_stats(consumer)];
         stats.iter().flatten().all(|stats| stats.panicked == 1)
     });
     event(&collector, "2");
-    assert_eq!(collector.flush(), Err(FlushError::NotSynced));
+    assert_eq!(collector.flush_within(PATIENCE), Err(FlushError::NotSynced));
     wait_until("both go on", || {
         let stats = [collector.listener_stats(listener), stream.consumer_stats(consumer)];
         stats.iter().flatten().all(|stats| stats.delivered == 1)
@@ -281,7 +277,7 @@ fn a_consumer_and_a_storage_that_panic_at_their_end_stop_nobody() {
     stream.start().unwrap();
     event(&collector, "1");
     let flushing = collector.clone();
-    let flush = std::thread::spawn(move || flushing.flush());
+    let flush = std::thread::spawn(move || flushing.flush_within(PATIENCE));
     wait_until("both have it", || held.calls.load(Ordering::SeqCst) > 0 && seen.load(Ordering::SeqCst) > 0);
     // The last to know the consumer may be its thread or this one, the last to know the storage is the collector's own.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stream.remove_consumer(id)));
@@ -295,7 +291,7 @@ fn a_consumer_and_a_storage_that_panic_at_their_end_stop_nobody() {
     let next = TelemetryStream::new(&collector, storage.clone());
     next.start().unwrap();
     event(&collector, "2");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(storage.kept().events[0].message, "2");
     assert!(collector.stats().is_closed_sum());
 }
@@ -311,7 +307,7 @@ fn a_consumer_that_stops_its_stream_is_told_no_and_may_drop_it() {
     let consumer = move |data: &TelemetryData| {
         let mut own = stops.lock().unwrap();
         let stream = own.as_ref().unwrap();
-        tell.send((stream.is_within(), stream.stop())).unwrap();
+        tell.send((stream.is_within(), stream.stop_within(PATIENCE))).unwrap();
         if messages(data) == ["enough"] {
             // It ends, and waits for nobody who waits for it.
             drop(own.take());
@@ -322,13 +318,13 @@ fn a_consumer_that_stops_its_stream_is_told_no_and_may_drop_it() {
     stream.start().unwrap();
     assert!(!stream.is_within());
     *own.lock().unwrap() = Some(stream);
-    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let next = || told.recv_timeout(PATIENCE).unwrap();
     event(&collector, "1");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!(next(), (true, Err(StopError::FromWithin)));
     // It goes on.
     event(&collector, "enough");
-    collector.flush().unwrap();
+    collector.flush_within(PATIENCE).unwrap();
     assert_eq!((next(), next()), ((true, Err(StopError::FromWithin)), (false, Ok(()))));
     assert!(!collector.is_streaming());
     assert_eq!(storage.stats().items, 2);

@@ -78,6 +78,11 @@ impl Collecting {
             "remove_listener" => self.own().remove_listener(self.listeners[number(step)]).to_string(),
             "remove_consumer" => self.own_stream().remove_consumer(self.consumers[number(step)]).to_string(),
             "heard" => self.heard(step),
+            // What was not taken when a stream is stopped stays in the collector.
+            "storing" => {
+                let is_called = || self.scripted.as_ref().unwrap().is_called();
+                if wait_until(is_called) { "ok".to_owned() } else { "never".to_owned() }
+            }
             "let_go" => {
                 self.scripted.as_ref().unwrap().let_go();
                 "ok".to_owned()
@@ -343,9 +348,12 @@ impl Collecting {
     }
 }
 
+/// How long what is to come may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// How long a step waits.
 fn patience(step: &Value) -> Duration {
-    step["timeout"].as_f64().map_or(collect::limits::FLUSH_TIMEOUT, Duration::from_secs_f64)
+    step["timeout"].as_f64().map_or(PATIENCE, Duration::from_secs_f64)
 }
 
 /// The place of a subscriber among those of its kind.
@@ -354,9 +362,9 @@ fn number(step: &Value) -> usize {
     number as usize - 1
 }
 
-/// Waits for what is to come, long enough for a machine that is busy.
+/// Waits for what is to come.
 fn wait_until(is_so: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     while !is_so() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(1));
     }

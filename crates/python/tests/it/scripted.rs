@@ -104,6 +104,10 @@ impl Scripted {
         }
     }
 
+    pub(crate) fn is_called(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) > 0
+    }
+
     pub(crate) fn let_go(&self) {
         *self.is_let_go.lock().unwrap() = true;
         self.go.notify_all();

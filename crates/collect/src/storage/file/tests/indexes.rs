@@ -435,7 +435,13 @@ fn what_a_killed_process_left_of_an_index_is_removed() {
     };
     assert!((0..100).any(|_| was_killed_over_it()), "it was always killed between two");
     let left = begun(folder.path());
-    // What is young may be of a process that this one does not see.
+    let aged = |path: &Path, modified: std::time::SystemTime| {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    // What is young may be of a process that this one does not see; and is young however long this one takes.
+    let now = std::time::SystemTime::now();
+    left.iter().for_each(|path| aged(path, now + Duration::from_secs(3600)));
     drop(FileStorage::open(&path).unwrap());
     assert_eq!(begun(folder.path()), left);
     // The first process lives, and so does this one, which has begun at least this file; another file's are that one's.
@@ -454,11 +460,7 @@ fn what_a_killed_process_left_of_an_index_is_removed() {
     for path in expected.iter().cloned().chain(others) {
         std::fs::write(path, "").unwrap();
     }
-    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
-    for path in begun(folder.path()) {
-        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-        file.set_modified(an_hour_ago).unwrap();
-    }
+    begun(folder.path()).iter().for_each(|path| aged(path, now - Duration::from_secs(3600)));
     let storage = FileStorage::open(&path).unwrap();
     let mut there = begun(folder.path());
     there.sort();
