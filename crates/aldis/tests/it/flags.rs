@@ -43,7 +43,7 @@ fn load_sends_requests_of_the_size_and_at_the_rate_that_it_is_told() {
     let (_, slow, _) = between(&[], &["--requests", "6", "--rate", "10", "--batch", "1"]);
     assert!(count(&slow, "delivered_requests") == 6 && seconds(&slow) >= 0.5, "{slow}");
     // Of which as many would take five minutes.
-    let flags = ["--requests", "3000", "--rate", "3000", "--batch", "1", "--duration", "2m"];
+    let flags = ["--requests", "3000", "--rate", "3000", "--batch", "1", "--duration", "4m"];
     let (_, fast, _) = between(&[], &flags);
     assert_eq!(count(&fast, "delivered_requests"), 3000, "{fast}");
 }
