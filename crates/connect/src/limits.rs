@@ -185,6 +185,9 @@ pub const PAGE_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a page on its way may still be read once its server ends.
 pub const PAGE_END_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a server of pages that ends waits for the first request of a connection.
+pub const PAGE_FIRST_GRACE: Duration = Duration::from_millis(500);
+
 /// Bytes of an `Accept` header that are looked at.
 pub const MAX_ACCEPT_BYTES: usize = 4096;
 

@@ -118,17 +118,22 @@ impl Shards {
     ///
     /// Blocks the caller. A shard that calls it does not wait for itself.
     pub fn stop(&self, deadline: Instant) -> usize {
-        self.pool.stop(deadline)
+        self.pool.stop(deadline, deadline)
+    }
+
+    /// As [`Shards::stop`], for whoever has until `end`: no thread is left behind before that.
+    pub(crate) fn stop_within(&self, deadline: Instant, end: Instant) -> usize {
+        self.pool.stop(deadline, end)
     }
 }
 
 impl Pool {
-    fn stop(&self, deadline: Instant) -> usize {
+    fn stop(&self, deadline: Instant, end: Instant) -> usize {
         self.stop.send_if_modified(|stop| stop.replace(deadline).is_none());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let me: ThreadId = thread::current().id();
         // A thread needs a moment after the deadline to drop its tasks.
-        let give_up = deadline.max(Instant::now()) + STOP_GRACE;
+        let give_up = end.max(deadline.max(Instant::now()) + STOP_GRACE);
         let mut left_behind = 0;
         for (thread, shard) in threads.into_iter().zip(&self.shards) {
             if thread.thread().id() == me {
@@ -150,7 +155,8 @@ const STOP_GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.stop(Instant::now());
+        let now = Instant::now();
+        self.stop(now, now);
     }
 }
 

@@ -56,6 +56,11 @@ pub use stream::EventStream;
 
 use crate::telemetry::{statistics::Fates, stream::Tap, worker::Barrier};
 
+/// How long is waited behind a deadline for what was left then. Where this crate is tested no thread is blocked, but it
+/// may wait long for its turn.
+const TELL_GRACE: Duration =
+    if cfg!(test) { Duration::from_secs(60) } else { limits::ABORT_GRACE.saturating_mul(2) };
+
 /// Collects spans, log records and metrics of this process and sends them to exporters. It owns its threads and needs no
 /// runtime around it; share it as `Arc<TelemetryPipeline>`.
 ///
@@ -213,9 +218,11 @@ impl TelemetryPipeline {
             let _ = tell.send(core.drain(end).await);
         });
         // A thread that is blocked by a sender cannot tell.
-        let mut report = told.recv_timeout(deadline + 2 * limits::ABORT_GRACE).unwrap_or_default();
-        report.threads_left = self.core.shards.stop(Instant::now() + Duration::from_millis(100));
-        report
+        let in_time = told.recv_timeout(deadline + TELL_GRACE);
+        let threads_left = self.core.shards.stop_within(Instant::now() + Duration::from_millis(100), end);
+        // One that only did not get its turn may have told by now: without its report nothing would seem to be left.
+        let report = in_time.or_else(|_| told.try_recv()).unwrap_or_default();
+        DrainReport { threads_left, ..report }
     }
 }
 

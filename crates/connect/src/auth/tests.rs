@@ -129,7 +129,7 @@ fn tokens_of_a_file_change_with_it() {
     assert!(own[AUTHORIZATION].is_sensitive());
 
     fs::write(&file, "three\ntwo\n").expect("written");
-    let end = Instant::now() + 20 * WATCH_INTERVAL;
+    let end = Instant::now() + 60 * WATCH_INTERVAL;
     while ask("one").is_ok() || own[AUTHORIZATION] != "Bearer three" {
         assert!(Instant::now() < end, "the file is read again");
         std::thread::sleep(WATCH_INTERVAL / 10);
@@ -186,9 +186,20 @@ fn a_flood_of_wrong_passwords_is_turned_away() {
             "whoever is known stays in"
         );
         drop(waiting);
+        let before = verifier.verifications();
+        // Whoever comes now is asked behind them, once there is room.
+        let end = Instant::now() + 60 * WATCH_INTERVAL;
+        loop {
+            match verifier.admit(&login("anna", "the last")).await {
+                Err(Denied::Busy) => std::thread::sleep(WATCH_INTERVAL / 1000),
+                answer => break assert_eq!(answer, Err(Denied::Wrong)),
+            }
+            assert!(Instant::now() < end, "it is busy for ever");
+        }
+        // Those whose asker has gone are passed over: but the last, one may have begun.
+        let more = verifier.verifications() - before;
+        assert!(more <= 2, "{more}");
     });
-    // Those whose asker has gone are passed over: one may have been under way, and one more begun.
-    assert!(verifier.verifications() <= 3, "{}", verifier.verifications());
 }
 
 #[test]

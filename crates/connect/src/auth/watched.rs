@@ -158,7 +158,7 @@ mod tests {
     /// What it says once it was looked at.
     fn looked(watched: &Watched<String>, now: Instant) -> String {
         watched.get(now).expect("in force");
-        for _ in 0..10_000 {
+        for _ in 0..60_000 {
             if !watched.file.state().is_looking {
                 return watched.get(now).expect("in force").to_string();
             }
@@ -176,7 +176,7 @@ mod tests {
         go_on.send(()).expect("the first is not held up");
         let held = Mutex::new(held);
         let watched = Watched::new(&path, move |text| {
-            let _ = held.lock().expect("one at a time").recv_timeout(Duration::from_secs(10));
+            let _ = held.lock().expect("one at a time").recv_timeout(Duration::from_secs(60));
             shout(text)
         });
         let mut now = Instant::now();

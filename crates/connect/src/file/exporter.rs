@@ -113,7 +113,7 @@ impl FileConfig {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// pipeline.record_span(otlp::Span { name: "GET /".into(), ..otlp::Span::default() }).await
 /// # })?;
-/// pipeline.shutdown(Duration::from_secs(5));
+/// pipeline.shutdown(Duration::from_secs(30));
 /// let text = std::fs::read_to_string(&path)?;
 /// assert!(text.starts_with("{\"resourceSpans\":[") && text.ends_with("}\n"), "{text}");
 /// # Ok(())

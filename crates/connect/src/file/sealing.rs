@@ -60,6 +60,8 @@ struct State {
     fault: Option<String>,
     /// How often in succession one of the files was not because of a panic.
     panics: u32,
+    /// Files that were rotated away so far.
+    rotations: u64,
 }
 
 /// Why a file is not sealed.
@@ -157,7 +159,10 @@ impl Sealing {
     /// A file was rotated away.
     pub(super) fn rotated(&self) {
         // It may be listed already: then it is one too many until the thread looks again, which it will.
-        self.seals.state().counts.unsealed += 1;
+        let mut state = self.seals.state();
+        state.counts.unsealed += 1;
+        state.rotations += 1;
+        drop(state);
         self.wake();
     }
 
@@ -236,12 +241,17 @@ impl<P: Fn(&mut Stoppable<'_>, &mut NewFile) -> Result<(), Error>> Thread<P> {
         let mut fault = None;
         loop {
             self.prune();
+            let rotations = self.seals.state().rotations;
             let waiting = self.waiting().unwrap_or_else(|error| {
                 let what = format!("files that were rotated away cannot be listed: {error}");
                 self.failed(&mut fault, what, false);
                 Vec::new()
             });
-            self.seals.state().counts.unsealed = waiting.len() as u64;
+            {
+                let mut state = self.seals.state();
+                // What was rotated away while they were listed waits too, listed or not.
+                state.counts.unsealed = waiting.len() as u64 + (state.rotations - rotations);
+            }
             let mut is_more = false;
             for backup in waiting {
                 let sealed = contain(|| self.seal(&backup));

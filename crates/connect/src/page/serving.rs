@@ -23,7 +23,7 @@ use crate::{
     auth::Guard,
     limits::{
         HEADER_TIMEOUT, MAX_HEADER_BYTES, MAX_PAGE_CONNECTIONS, MAX_PAGES_AT_ONCE, PAGE_END_GRACE,
-        PAGE_IDLE_TIMEOUT, PAGE_READ_TIMEOUT,
+        PAGE_FIRST_GRACE, PAGE_IDLE_TIMEOUT, PAGE_READ_TIMEOUT,
     },
     tls::ServerTls,
     transport::Transport,
@@ -31,8 +31,6 @@ use crate::{
 
 /// How long to wait after a failed accept: without a free file descriptor the next one fails too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a server that ends waits for the first request of a connection.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 /// How often a connection's age is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -124,7 +122,7 @@ async fn drive(stream: TcpStream, desk: Arc<Desk>, mut ended: watch::Receiver<bo
                 let has_asked = || activity.lock().unwrap_or_else(PoisonError::into_inner).asked;
                 if !has_asked() {
                     // Who has just come, perhaps to whoever takes our place on the socket, has its answer from here.
-                    let first = tokio::time::timeout(FIRST_REQUEST_GRACE, connection.as_mut()).await;
+                    let first = tokio::time::timeout(PAGE_FIRST_GRACE, connection.as_mut()).await;
                     if first.is_ok() || !has_asked() {
                         return;
                     }

@@ -39,7 +39,7 @@ use crate::otlp::receiver::BindError;
 /// pipeline.record_metric(orders).await?;
 /// # Ok::<(), pipeline::RecordError>(())
 /// # })?;
-/// pipeline.shutdown(Duration::from_secs(5));
+/// pipeline.shutdown(Duration::from_secs(30));
 /// let text = String::from_utf8(exporter.render(Format::default(), now_ns()))?;
 /// assert!(text.starts_with("# TYPE shop_orders_total counter\nshop_orders_total{"), "{text}");
 /// assert!(text.ends_with("} 3\n"), "{text}");

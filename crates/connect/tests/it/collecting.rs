@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aldis_connect::{
     collect::to_pipeline,
@@ -19,7 +19,12 @@ use otlp::{
 };
 use pipeline::{BackpressureStrategy, TelemetryPipeline};
 
-use crate::side::Side;
+use crate::side::{PATIENCE, Side};
+
+/// An attempt that took too long would be made again, and what arrived would be there twice.
+fn patient() -> OtlpConfig {
+    OtlpConfig { timeout: PATIENCE, ..OtlpConfig::default() }
+}
 
 /// Collects a little, streams it through a pipeline, and ends both.
 fn run(pipeline: TelemetryPipeline, collect: impl FnOnce(&TelemetryCollector)) -> SubscriberStats {
@@ -30,7 +35,7 @@ fn run(pipeline: TelemetryPipeline, collect: impl FnOnce(&TelemetryCollector)) -
     stream.start().unwrap();
     collect(&collector);
     stream.stop().unwrap();
-    let left = pipeline.shutdown(Duration::from_secs(30));
+    let left = pipeline.shutdown(2 * PATIENCE);
     assert!(left.exporters.is_empty() && left.unsent == 0, "{left:?}");
     stream.consumer_stats(consumer).unwrap()
 }
@@ -38,7 +43,7 @@ fn run(pipeline: TelemetryPipeline, collect: impl FnOnce(&TelemetryCollector)) -
 #[test]
 fn events_become_logs_and_metrics_metrics_at_an_otlp_endpoint() {
     let side = Side::with_metrics();
-    let config = OtlpConfig::default().with_endpoint(side.grpc().to_string()).with_protocol(Protocol::Grpc);
+    let config = patient().with_endpoint(side.grpc().to_string()).with_protocol(Protocol::Grpc);
     let exporter = Arc::new(OtlpExporter::try_new(config).unwrap());
     let stats = run(TelemetryPipeline::builder().with_exporter(exporter).build().unwrap(), |collector| {
         for i in 0..1000_i64 {
@@ -110,7 +115,7 @@ fn metrics_are_shown_to_a_scraper_one_series_each() {
 #[test]
 fn a_pipeline_that_blocks_makes_the_consumer_wait_and_nobody_else() {
     let side = Side::start();
-    let config = OtlpConfig::default().with_endpoint(format!("http://{}", side.http()));
+    let config = patient().with_endpoint(format!("http://{}", side.http()));
     let exporter = Arc::new(OtlpExporter::try_new(config.with_protocol(Protocol::Http)).unwrap());
     let builder =
         TelemetryPipeline::builder().with_exporter(exporter).with_channel_capacity(10).with_batch_size(5);
@@ -127,7 +132,7 @@ fn a_pipeline_that_blocks_makes_the_consumer_wait_and_nobody_else() {
 #[test]
 fn what_a_full_pipeline_does_not_take_fails_and_no_more() {
     let side = Side::start();
-    let config = OtlpConfig::default().with_endpoint(format!("http://{}", side.http()));
+    let config = patient().with_endpoint(format!("http://{}", side.http()));
     let exporter = Arc::new(OtlpExporter::try_new(config.with_protocol(Protocol::Http)).unwrap());
     let builder = TelemetryPipeline::builder().with_exporter(exporter).with_channel_capacity(10);
     let pipeline = builder.with_backpressure_strategy(BackpressureStrategy::DropNewest).build().unwrap();
@@ -144,7 +149,7 @@ fn what_a_full_pipeline_does_not_take_fails_and_no_more() {
 #[test]
 fn what_a_pipeline_refuses_fails() {
     let pipeline = Arc::new(TelemetryPipeline::builder().build().unwrap());
-    pipeline.shutdown(Duration::from_secs(5));
+    pipeline.shutdown(PATIENCE);
     let collector = TelemetryCollector::new(TelemetryConfig::default()).unwrap();
     let stream = TelemetryStream::new(&collector, MemoryStorage::new());
     let consumer = stream.add_consumer(to_pipeline(&pipeline, Emitter::here("shop"))).unwrap();

@@ -10,14 +10,15 @@ use aldis_connect::{
 use otlp::{Batch, Check, Checker, Codec, Depth, Signal};
 use pipeline::{Budget, Exporter, Item, Outcome};
 
-use crate::side::{Side, block_on, eventually, settings, spans};
+use crate::side::{Nobody, PATIENCE, Side, block_on, eventually, settings, spans};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
 /// A configuration that sends to this side.
 fn config(side: &Side, protocol: Protocol) -> OtlpConfig {
     let address = if protocol == Protocol::Grpc { side.grpc() } else { side.http() };
-    OtlpConfig::default().with_protocol(protocol).with_endpoint(format!("http://{address}"))
+    let config = OtlpConfig { timeout: PATIENCE, ..OtlpConfig::default() };
+    config.with_protocol(protocol).with_endpoint(format!("http://{address}"))
 }
 
 fn send(config: OtlpConfig, batch: Batch) -> Outcome {
@@ -117,12 +118,14 @@ fn a_harder_compression_level_makes_fewer_bytes() {
     }
 }
 
+/// The kernel connects, and nobody answers: a receiver would end a call over gRPC itself, as it is told the time.
 #[test]
 fn an_attempt_ends_after_its_timeout() {
-    let side = Side::start();
-    side.memory.answer_with(None);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("bound");
     for protocol in PROTOCOLS {
-        let config = OtlpConfig { timeout: Duration::from_millis(50), ..config(&side, protocol) };
+        let config = OtlpConfig { timeout: Duration::from_millis(50), ..OtlpConfig::default() };
+        let config = config.with_protocol(protocol).with_endpoint(format!("http://{address}"));
         let outcome = send(config, hundred());
         let Outcome::Retry { maybe_delivered: true, reason, .. } = outcome else { panic!("{outcome:?}") };
         assert!(reason.contains("no answer within 50ms"), "{reason}");
@@ -150,9 +153,11 @@ fn as_many_connections_are_made_as_told_and_taken_in_turn() {
 fn a_url_of_a_signals_own_is_used_as_it_is() {
     let side = Side::start();
     let own = Some(format!("http://{}/v1/logs", side.http()));
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-    let base =
-        || OtlpConfig::default().with_protocol(Protocol::Http).with_endpoint(format!("http://{nobody}"));
+    let nobody = Nobody::bind();
+    let base = || {
+        let config = OtlpConfig { timeout: PATIENCE, ..OtlpConfig::default() };
+        config.with_protocol(Protocol::Http).with_endpoint(format!("http://{}", nobody.address))
+    };
     let rows = [
         (Signal::Traces, OtlpConfig { traces_endpoint: own.clone(), ..base() }),
         (Signal::Logs, OtlpConfig { logs_endpoint: own.clone(), ..base() }),

@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aldis_connect::file::{FileConfig, FileExporter, FileFormat, Key, Rotation};
+use aldis_connect::file::{FileConfig, FileFormat, Key, Rotation};
 use otlp::Signal;
 use pipeline::Outcome;
 
 use crate::{
-    files::{log, read_with, send, texts},
+    files::{begun, log, read_with, send, texts},
     sealing::{is_sealed, sealed_all},
 };
 
@@ -53,12 +53,14 @@ fn child() {
     let (folder, form_word, first) = (word(), word(), word().parse::<u64>().expect("a number"));
     let form =
         [Form::Json, Form::Proto, Form::Sealed].into_iter().find(|form| format!("{form:?}") == form_word);
-    let exporter = FileExporter::start(config(Path::new(&folder), form.expect("a form"))).expect("a file");
+    let exporter = begun(config(Path::new(&folder), form.expect("a form")));
     let mut out = std::io::stderr();
     for number in first.. {
         let padding = "x".repeat((number * 7919 % 9000) as usize);
         if send(&exporter, log(&format!("{number} {padding}"))) == Outcome::DELIVERED {
-            writeln!(out, "acknowledged {number}").expect("the parent listens");
+            // As long as that, so that it is not many lines ahead of a parent that does not get to kill it.
+            let line = format!("acknowledged {number} {:1000}\n", "");
+            out.write_all(line.as_bytes()).expect("the parent listens");
         }
     }
 }
@@ -79,7 +81,8 @@ fn killed_after(patience: Duration, folder: &Path, form: Form, first: u64) -> Ve
         let Ok(line) = line else { break };
         let Some(number) = line.strip_prefix("acknowledged ") else { continue };
         // A line that was torn by the end is no acknowledgement.
-        numbers.extend(number.parse::<u64>());
+        let number = number.split_once(' ').map(|(number, _)| number.parse::<u64>().expect("a number"));
+        numbers.extend(number);
         if begun.get_or_insert_with(Instant::now).elapsed() > patience {
             // What is told from here on is read too.
             let _ = child.kill();
@@ -138,7 +141,7 @@ fn nothing_that_was_acknowledged_is_lost() {
         }
         if form == Form::Sealed {
             let before = written(&folder, form);
-            sealed_all(&FileExporter::start(config(&folder, form)).expect("a file"));
+            sealed_all(&begun(config(&folder, form)));
             for entry in fs::read_dir(&folder).expect("readable") {
                 let file = entry.expect("readable").path();
                 assert_eq!(is_sealed(&file), file != config(&folder, form).path, "{file:?}");

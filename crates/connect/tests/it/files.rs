@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aldis_connect::file::{
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use otlp::{Batch, Check, Checker, Depth, Signal, event::RequestBuilder};
 use pipeline::{Exporter, Item, Outcome};
 
+use crate::side::PATIENCE;
+
 /// A request of one log record that says `text`.
 pub(crate) fn log(text: &str) -> Batch {
     let mut builder = RequestBuilder::new(Signal::Logs, Depth::Records);
@@ -20,6 +23,21 @@ pub(crate) fn log(text: &str) -> Batch {
         otlp::LogRecord { body: otlp::AttributeValue::String(text.into()).into(), ..Default::default() };
     builder.push_log(&record).expect("it fits");
     builder.finish()
+}
+
+/// An exporter to a file. The one before lets go of its file on a thread of its own, which is waited for some seconds
+/// when it is dropped, and perhaps a little longer here.
+#[expect(clippy::needless_pass_by_value, reason = "whoever asks makes it for this")]
+pub(crate) fn begun(config: FileConfig) -> FileExporter {
+    let since = Instant::now();
+    loop {
+        match FileExporter::start(config.clone()) {
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && since.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            begun => return begun.expect("a file"),
+        }
+    }
 }
 
 pub(crate) fn send(exporter: &FileExporter, batch: Batch) -> Outcome {
@@ -74,7 +92,7 @@ fn what_is_written_reads_back_in_every_form() {
                 let config = FileConfig { format, compression, append, ..FileConfig::new(&path) };
                 let all = names(20);
                 for half in all.chunks(10) {
-                    let exporter = FileExporter::start(config.clone()).expect("a file");
+                    let exporter = begun(config.clone());
                     for text in half {
                         assert_eq!(send(&exporter, log(text)), Outcome::DELIVERED);
                     }
@@ -109,7 +127,7 @@ fn rotation_splits_no_request_and_keeps_as_many_files_as_it_is_told() {
         let all = names(160);
         let write = |rotation, texts: &[String]| {
             let config = FileConfig { rotation: Some(rotation), ..config.clone() };
-            let exporter = FileExporter::start(config).expect("a file");
+            let exporter = begun(config);
             texts.iter().for_each(|text| assert_eq!(send(&exporter, log(text)), Outcome::DELIVERED));
         };
         // A restart goes on with the file that is there.
@@ -148,7 +166,7 @@ fn a_torn_end_is_healed_before_anything_is_appended() {
             let path = folder.path().join(format!("{format:?}-{torn}"));
             let config = FileConfig { format, append: true, ..FileConfig::new(&path) };
             let write = |text: &str| {
-                let exporter = FileExporter::start(config.clone()).expect("a file");
+                let exporter = begun(config.clone());
                 assert_eq!(send(&exporter, log(text)), Outcome::DELIVERED);
             };
             write("first");
@@ -191,7 +209,7 @@ fn a_file_that_is_taken_away_is_made_again() {
     let error = FileExporter::start(plain.clone()).expect_err("there is no folder");
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     let config = FileConfig { create_directory: Some(0o750), ..plain };
-    let exporter = FileExporter::start(config.clone()).expect("a file");
+    let exporter = begun(config.clone());
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(folder.path().join("deep/er")).expect("made").permissions().mode();
     assert_eq!(mode & 0o777 & !0o750, 0);
@@ -218,7 +236,7 @@ fn a_file_that_is_taken_away_is_made_again() {
 
     // Without leave to make folders it waits for them, and says what it lacks.
     drop(exporter);
-    let exporter = FileExporter::start(FileConfig { create_directory: None, ..config }).expect("a file");
+    let exporter = begun(FileConfig { create_directory: None, ..config });
     fs::remove_dir_all(folder.path().join("deep")).expect("removed");
     let outcome = send(&exporter, log("6"));
     assert!(retried(&outcome).contains("logs.jsonl cannot be written"), "{outcome:?}");
@@ -229,7 +247,7 @@ fn a_file_that_is_taken_away_is_made_again() {
 
 #[test]
 fn a_full_disk_is_told_and_nothing_is_acknowledged() {
-    let exporter = FileExporter::start(FileConfig::new("/dev/full")).expect("a device");
+    let exporter = begun(FileConfig::new("/dev/full"));
     let outcome = send(&exporter, log("lost?"));
     assert!(retried(&outcome).contains("No space left on device"), "{outcome:?}");
 }
@@ -239,7 +257,7 @@ fn an_interval_of_syncs_ends_with_the_exporter() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("logs.jsonl");
     let sync = Sync::Interval(Duration::from_millis(1));
-    let exporter = FileExporter::start(FileConfig { sync, ..FileConfig::new(&path) }).expect("a file");
+    let exporter = begun(FileConfig { sync, ..FileConfig::new(&path) });
     for text in names(30) {
         assert_eq!(send(&exporter, log(&text)), Outcome::DELIVERED);
         std::thread::sleep(Duration::from_micros(300));

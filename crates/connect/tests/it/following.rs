@@ -12,10 +12,16 @@ use aldis_connect::{
     file::{FileReceiver, FileReceiverConfig, Follows, StartAt},
     otlp::{Code, Inlets, ReceiverMeter},
 };
-use otlp::{Depth, Signal, view::ValueView};
+use otlp::{Batch, Depth, Signal, view::ValueView};
 use pipeline::{Health, Outcome, Shards};
 
-use crate::{files::log, side::Memory};
+use crate::{
+    files::log,
+    side::{Memory, PATIENCE},
+};
+
+/// What files say that are only there to be seen.
+const SEEN: &str = "seen";
 
 /// A folder with files, and a receiver that can be started and stopped.
 struct Scene {
@@ -76,27 +82,44 @@ impl Scene {
 
     fn stop(&self) {
         let running = self.running.lock().expect("no panic").take().expect("it runs");
-        assert!(!running.stop(Instant::now() + Duration::from_secs(10)), "it ends");
+        assert!(!running.stop(Instant::now() + PATIENCE), "it ends");
     }
 
     /// What has arrived, sorted, once that many have.
     fn arrived(&self, count: usize) -> Vec<String> {
-        let give_up = Instant::now() + Duration::from_secs(20);
-        while self.inlet.batches.lock().expect("no panic").len() < count && Instant::now() < give_up {
+        let give_up = Instant::now() + PATIENCE;
+        while self.texts().len() < count && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(2));
         }
         // What is too much comes soon.
         std::thread::sleep(Duration::from_millis(20));
+        self.texts()
+    }
+
+    /// What has arrived, sorted, without what was only there to be seen.
+    fn texts(&self) -> Vec<String> {
         let batches = self.inlet.batches.lock().expect("no panic");
-        let mut texts: Vec<String> = batches
-            .iter()
-            .map(|batch| match batch.log(0).body_value() {
-                ValueView::String(text) => text.to_owned(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let text = |batch: &Batch| match batch.log(0).body_value() {
+            ValueView::String(text) => text.to_owned(),
+            other => panic!("{other:?}"),
+        };
+        let mut texts: Vec<String> = batches.iter().map(text).filter(|text| text != SEEN).collect();
         texts.sort();
         texts
+    }
+
+    /// Waits until the receiver has looked for the first time, when files are read from their end: one that it reads
+    /// came later.
+    fn wait_for_first_look(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        for i in 0.. {
+            if !self.inlet.batches.lock().expect("no panic").is_empty() {
+                return;
+            }
+            assert!(Instant::now() < give_up, "it never looks");
+            append(&self.path(&format!("seen{i}.jsonl")), &line(SEEN));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn refused(&self) -> u64 {
@@ -230,7 +253,7 @@ fn another_that_takes_its_place_loses_and_repeats_nothing() {
         scene.config.checkpoint = scene.config.checkpoint.take().filter(|_| checkpoint);
         scene.config.start_at = StartAt::End;
         scene.start();
-        std::thread::sleep(Duration::from_millis(30));
+        scene.wait_for_first_look();
         append(&scene.path("a.jsonl"), &line("0"));
         let mut expected = vec!["0".to_owned()];
         for i in 1..20 {
@@ -285,7 +308,7 @@ fn frames_and_compressed_files_are_read_and_removed() {
     append(&scene.path("gzip.data"), &packed.expect("memory"));
     scene.start();
     assert_eq!(scene.arrived(5), words("f1 f2 g1 z1 z2"));
-    let give_up = Instant::now() + Duration::from_secs(10);
+    let give_up = Instant::now() + PATIENCE;
     let left = || {
         fs::read_dir(scene.folder.path())
             .expect("readable")
@@ -310,7 +333,7 @@ fn files_that_are_there_at_the_start_may_be_read_from_their_end() {
     append(&scene.path("a.jsonl"), &line("before"));
     append(&scene.path("no.jsonl"), &line("excluded"));
     scene.start();
-    std::thread::sleep(Duration::from_millis(50));
+    scene.wait_for_first_look();
     append(&scene.path("a.jsonl"), &line("after"));
     append(&scene.path("b.jsonl"), &line("new"));
     assert_eq!(scene.arrived(2), words("after new"));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aldis_connect::file::{FileConfig, FileExporter, Key, Rotation};
+use aldis_connect::file::{FileConfig, Key, Rotation};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -16,7 +16,7 @@ use otlp::Signal;
 use pipeline::{Health, Outcome};
 
 use crate::{
-    files::{in_order, log, read_with, send, texts},
+    files::{begun, in_order, log, read_with, send, texts},
     sealing::{KEY, is_sealed, wait},
 };
 
@@ -67,7 +67,7 @@ fn sealed_once_there_is_room(disk: &Path, key: &Path) {
     let rotation = Rotation { max_bytes: 1 << 20, max_age: None, max_backups: 0 };
     let plain = FileConfig { rotation: Some(rotation), ..FileConfig::new(disk.join("logs.data")) };
     let large = noise(1 << 20);
-    let exporter = FileExporter::start(plain.clone()).expect("a file");
+    let exporter = begun(plain.clone());
     assert_eq!(send(&exporter, log(&large)), Outcome::DELIVERED);
     assert_eq!(send(&exporter, log("behind it")), Outcome::DELIVERED);
     drop(exporter);
@@ -78,7 +78,7 @@ fn sealed_once_there_is_room(disk: &Path, key: &Path) {
     fill(&filler, 300_000);
 
     let sealing = FileConfig { seal_key_file: Some(key.to_owned()), ..plain };
-    let exporter = FileExporter::start(sealing).expect("a file");
+    let exporter = begun(sealing);
     let health = Health::new();
     exporter.seals().expect("it seals").tell(health.clone(), "sealing");
     let counts = wait("the disk is full", &exporter, |counts| counts.failures > 0);

@@ -19,8 +19,8 @@ use otlp::{Codec, Depth, Signal};
 use crate::{
     rows::assert_balanced,
     side::{
-        Side, TRACES, ask, block_on, eventually, framed, full, grpc_request, http_request, http1, http2,
-        pieces, settings, spans,
+        PATIENCE, Side, TRACES, ask, block_on, eventually, framed, full, grpc_request, http_request, http1,
+        http2, own_address, pieces, settings, settings_at, spans, whole,
     },
 };
 
@@ -189,7 +189,9 @@ fn a_batch_is_charged_for_what_it_keeps() {
             });
             let kept: usize =
                 side.memory.batches.lock().expect("unpoisoned").iter().map(otlp::Batch::memory_bytes).sum();
-            assert_eq!(side.memory.held(), kept, "{depth:?} within {budget}");
+            // The last connection of the block before may be giving back its window.
+            let what = format!("{depth:?} within {budget}: as much as is kept");
+            block_on(eventually(&what, || side.memory.held() == kept));
             *side.memory.keeps.lock().expect("unpoisoned") = None;
             assert_balanced(&side);
         }
@@ -250,8 +252,11 @@ fn a_sender_that_goes_away() {
         // While it waits for its answer.
         let mut sender = http2(side.grpc()).await;
         let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(7))));
-        let answer = tokio::time::timeout(Duration::from_millis(100), sender.send_request(request)).await;
-        assert!(answer.is_err(), "nobody answers");
+        let waits = || !side.memory.waiting.lock().expect("unpoisoned").is_empty();
+        tokio::select! {
+            answer = sender.send_request(request) => panic!("nobody answers: {answer:?}"),
+            () = eventually("it is offered", waits) => {}
+        }
         drop(sender);
         let cancelled = || {
             let counts = side.listening().counts();
@@ -280,7 +285,7 @@ fn slow_senders_are_given_up() {
         ),
     ] {
         let mut stream = TcpStream::connect(side.http()).expect("a listener");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.write_all(sent.as_bytes()).expect("written");
         let mut answer = Vec::new();
         // It ends: the receiver closes.
@@ -324,9 +329,14 @@ fn old_and_idle_connections_are_told_to_go() {
         settings.grpc.as_mut().expect("grpc").keepalive = keepalive;
         let side = Side::with(settings, 64 << 20);
         block_on(async {
-            let mut sender = http2(side.grpc()).await;
-            let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
-            assert_eq!(ask(&mut sender, request).await.grpc_status(), Some(0));
+            let sender = loop {
+                let mut sender = http2(side.grpc()).await;
+                let request = grpc_request(side.grpc(), TRACES, full(framed(0, &spans(1))));
+                // Whoever does not get to ask before its time is over comes again.
+                let Ok(answer) = sender.send_request(request).await else { continue };
+                assert_eq!(whole(answer).await.grpc_status(), Some(0));
+                break sender;
+            };
             eventually("GOAWAY", || sender.is_closed()).await;
             eventually("closed", || side.listening().counts().connections_open == 0).await;
         });
@@ -348,7 +358,7 @@ fn whoever_is_told_to_go_and_says_nothing_is_gone_soon() {
         let mut silent = TcpStream::connect(side.grpc()).expect("a listener");
         silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("written");
         block_on(async {
-            eventually("open", || side.listening().counts().connections_open == 1).await;
+            eventually("accepted", || side.listening().counts().connections_accepted == 1).await;
             eventually("closed", || side.listening().counts().connections_open == 0).await;
         });
         silent.read_to_end(&mut Vec::new()).expect("what it was told, and the end");
@@ -358,7 +368,8 @@ fn whoever_is_told_to_go_and_says_nothing_is_gone_soon() {
 /// What is in flight when the receiver stops is answered; nothing new is taken.
 #[test]
 fn a_graceful_stop_finishes_what_is_in_flight() {
-    let mut side = Side::start();
+    // Once it has let go of its port nobody else is there.
+    let mut side = Side::with(settings_at(own_address()), 64 << 20);
     side.memory.answer_with(None);
     let (memory, address) = (side.memory.clone(), side.grpc());
     block_on(async {
@@ -372,8 +383,7 @@ fn a_graceful_stop_finishes_what_is_in_flight() {
         });
         eventually("it is offered", || !memory.waiting.lock().expect("unpoisoned").is_empty()).await;
         let listening = side.listening.take().expect("running");
-        let stop =
-            std::thread::spawn(move || listening.stop(std::time::Instant::now() + Duration::from_secs(10)));
+        let stop = std::thread::spawn(move || listening.stop(std::time::Instant::now() + 2 * PATIENCE));
         eventually("nobody listens", || TcpStream::connect(address).is_err()).await;
         assert!(!stop.is_finished());
         let share = memory.waiting.lock().expect("unpoisoned").pop().expect("offered");

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use otlp::{Codec, Signal};
 use pipeline::Shards;
 
-use crate::side::settings;
+use crate::side::{PATIENCE, settings};
 
 fn with_sink(limits: &SinkSettings, test: impl FnOnce(&Sink)) -> aldis_connect::otlp::sink::SinkReport {
     let shards = Shards::start(1, "sink").expect("a thread");
     let sink =
         Sink::start(SinkSettings { receiver: settings(), ..limits.clone() }, &shards).expect("free ports");
     test(&sink);
-    let soon = Instant::now() + Duration::from_secs(2);
+    let soon = Instant::now() + PATIENCE;
     let report = sink.stop(soon);
     shards.stop(soon);
     report
@@ -30,8 +30,11 @@ fn load(sink: &Sink, protocol: Protocol, codec: Option<Codec>) -> Load {
         Protocol::Http => sink.http_addr(),
     };
     let endpoint = format!("http://{}", address.expect("listening"));
-    let target = OtlpConfig { protocol, compression: codec, endpoint, ..OtlpConfig::default() };
-    Load { target, connections: 2, in_flight: 3, duration: Duration::from_millis(200), ..Load::default() }
+    let timeout = PATIENCE;
+    let target = OtlpConfig { protocol, compression: codec, endpoint, timeout, ..OtlpConfig::default() };
+    // By number: on a machine that is busy nothing might be sent within a time.
+    let (duration, requests) = (Duration::MAX, Some(100));
+    Load { target, connections: 2, in_flight: 3, duration, requests, ..Load::default() }
 }
 
 #[test]
@@ -82,25 +85,37 @@ fn refusals_are_counted_by_code() {
     }
 }
 
-/// A limit on one side, a pace on the other: neither is exceeded.
+/// How long it took.
+fn timed(settings: &Load, corpus: &Corpus) -> Duration {
+    let begun = Instant::now();
+    load::run(settings, corpus).expect("settings are right");
+    begun.elapsed()
+}
+
+/// A limit on one side, a pace on the other: neither is exceeded in the time that the requests took.
 #[test]
 fn rates_are_upper_bounds() {
     let corpus = Corpus::logs(1, 10);
     let limited = SinkSettings { rate: Some(Rate::Records(500.0)), ..SinkSettings::default() };
+    let mut took = Duration::ZERO;
     let got = with_sink(&limited, |sink| {
-        load::run(&load(sink, Protocol::Grpc, None), &corpus).expect("settings are right");
+        took = timed(&Load { requests: Some(30), ..load(sink, Protocol::Grpc, None) }, &corpus);
     });
-    // 50 requests per second for 0.2 s, and what is in flight.
-    assert!((1..=10 + 6 + 1).contains(&got.requests), "{got:?}");
+    // 50 requests per second, and what is in flight.
+    assert_eq!(got.requests, 30);
+    assert!(30.0 <= 50.0 * took.as_secs_f64() + 6.0 + 1.0, "{took:?}");
     let got = with_sink(&SinkSettings::default(), |sink| {
-        let paced = Load { pace: Pace::Requests(100.0), ..load(sink, Protocol::Grpc, None) };
-        load::run(&paced, &corpus).expect("settings are right");
+        let (requests, pace) = (Some(20), Pace::Requests(100.0));
+        took = timed(&Load { requests, pace, ..load(sink, Protocol::Grpc, None) }, &corpus);
     });
-    assert!((1..=20).contains(&got.requests), "{got:?}");
+    assert_eq!(got.requests, 20);
+    assert!(20.0 <= 100.0 * took.as_secs_f64() + 1.0, "{took:?}");
     // The second one is due in a year, or at no time that there is.
     for rate in [3e-8, 1e-30] {
         let got = with_sink(&SinkSettings::default(), |sink| {
-            let paced = Load { pace: Pace::Requests(rate), ..load(sink, Protocol::Grpc, None) };
+            // What is due later is not waited for.
+            let duration = PATIENCE;
+            let paced = Load { duration, pace: Pace::Requests(rate), ..load(sink, Protocol::Grpc, None) };
             load::run(&paced, &corpus).expect("settings are right");
         });
         assert_eq!(got.requests, 1, "{rate}");

@@ -19,6 +19,8 @@ use tokio::runtime::Builder;
 use far_side::{FarSide, Got, Scripted};
 use messages::TimeSeries;
 
+use crate::side::PATIENCE;
+
 const SECOND: u64 = 1_000_000_000;
 const V1: RemoteWriteMessage = RemoteWriteMessage::V1;
 const V2: RemoteWriteMessage = RemoteWriteMessage::V2;
@@ -59,7 +61,7 @@ fn send(exporter: &RemoteWriteExporter, item: &Item) -> (Vec<Outcome>, Progress)
 
 fn config(far_side: &FarSide, message: RemoteWriteMessage) -> RemoteWriteConfig {
     let config = RemoteWriteConfig::default().with_endpoint(&far_side.endpoint).with_message(message);
-    RemoteWriteConfig { target_info: false, ..config }
+    RemoteWriteConfig { target_info: false, timeout: PATIENCE, ..config }
 }
 
 fn label<'a>(series: &'a TimeSeries, name: &str) -> &'a str {

@@ -12,7 +12,8 @@ use archive::{Archive, LineTimes, MAGIC, OpenOptions, TimeSpan, copy_lines};
 use otlp::Signal;
 use pipeline::{Health, Outcome};
 
-use crate::files::{in_order, log, names, read_with, send, texts};
+use crate::files::{begun, in_order, log, names, read_with, send, texts};
+use crate::side::PATIENCE;
 
 pub(crate) const KEY: [u8; 32] = [7; 32];
 
@@ -27,13 +28,17 @@ pub(crate) fn sealed_all(exporter: &FileExporter) -> SealCounts {
 }
 
 pub(crate) fn wait(what: &str, exporter: &FileExporter, holds: impl Fn(SealCounts) -> bool) -> SealCounts {
-    let begun = Instant::now();
+    let (mut since, mut before) = (Instant::now(), SealCounts::default());
     loop {
         let counts = exporter.seals().expect("it seals").counts();
         if holds(counts) {
             return counts;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}: {counts:?}");
+        // However many there are: as long as something is sealed it goes on.
+        if counts != before {
+            (since, before) = (Instant::now(), counts);
+        }
+        assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: {counts:?}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -67,7 +72,7 @@ impl Scene {
     }
 
     fn write(&self, config: &FileConfig, all: &[String]) -> FileExporter {
-        let exporter = FileExporter::start(config.clone()).expect("a file");
+        let exporter = begun(config.clone());
         all.iter().for_each(|text| assert_eq!(send(&exporter, log(text)), Outcome::DELIVERED));
         exporter
     }
@@ -143,7 +148,7 @@ fn an_archive_is_as_readable_for_others_as_the_file_and_knows_its_times() {
     let of = |time: u64| line.replace("TIME", &time.to_string());
     fs::write(&backup, (1..=9).map(of).collect::<String>()).expect("written");
     fs::set_permissions(&backup, fs::Permissions::from_mode(0o640)).expect("changed");
-    sealed_all(&FileExporter::start(scene.config.clone()).expect("a file"));
+    sealed_all(&begun(scene.config.clone()));
     let sealed = fs::File::open(&backup).expect("there");
     assert_eq!(sealed.metadata().expect("there").permissions().mode() & 0o777, 0o640);
     let mut archive = Archive::read(sealed, &Key::new(KEY), &OpenOptions::default()).expect("whole");
@@ -180,7 +185,7 @@ fn a_file_that_cannot_be_sealed_stays_as_it_is() {
     let moved = scene.folder.path().join("moved");
     fs::rename(backup, &moved).expect("moved");
     fs::create_dir(backup).expect("made");
-    let exporter = FileExporter::start(scene.config.clone()).expect("a file");
+    let exporter = begun(scene.config.clone());
     let health = Health::new();
     exporter.seals().expect("it seals").tell(health.clone(), "exporter file sealing");
     let counts = wait("one fails, and the others do not", &exporter, |counts| {
@@ -188,7 +193,7 @@ fn a_file_that_cannot_be_sealed_stays_as_it_is() {
     });
     assert_eq!(counts.sealed as usize, files.len() - 2);
     let begun = Instant::now();
-    while health.problems().is_empty() && begun.elapsed() < Duration::from_secs(60) {
+    while health.problems().is_empty() && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
     }
     let told = health.problems()["exporter file sealing"].what.clone();
@@ -201,7 +206,7 @@ fn a_file_that_cannot_be_sealed_stays_as_it_is() {
         counts.unsealed == 0 && counts.sealed as usize >= files.len() - 1
     });
     let begun = Instant::now();
-    while !health.problems().is_empty() && begun.elapsed() < Duration::from_secs(60) {
+    while !health.problems().is_empty() && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(2));
     }
     assert!(health.problems().is_empty(), "{:?}", health.problems());
@@ -220,7 +225,7 @@ fn what_a_kill_left_of_an_archive_is_removed() {
     let (remains, other) = (beside(format!(".{name}.4711-0.part")), beside(".logs.data.1-0.part".to_owned()));
     fs::write(&remains, "a part").expect("written");
     fs::write(&other, "of somebody else").expect("written");
-    sealed_all(&FileExporter::start(scene.config.clone()).expect("a file"));
+    sealed_all(&begun(scene.config.clone()));
     assert!(!remains.exists() && other.exists());
     fs::remove_file(other).expect("there");
     assert_eq!(scene.said(), all);

@@ -2,12 +2,19 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use aldis_connect::otlp::{GrpcSettings, HttpSettings, Inlets, Listening, Receiver, ReceiverSettings};
+use aldis_connect::otlp::{
+    BindError, GrpcSettings, HttpSettings, Inlets, Listening, Receiver, ReceiverSettings,
+};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
@@ -24,6 +31,10 @@ use prost::Message;
 use tokio::net::TcpStream;
 
 use crate::pieces::Pieces;
+
+/// How long is waited for what must come, however busy the machine is. What a test waits for inside of another wait
+/// is given up first, so that it is told which it was.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Metadata of one item.
 type Headers = Option<Arc<[(String, String)]>>;
@@ -53,9 +64,18 @@ impl Memory {
         })
     }
 
-    /// Bytes charged for requests.
+    /// Bytes charged for requests. The two counts are not read at one moment: what is reserved or given back between
+    /// them, such as the window of a client that has just gone, would be taken for a request's.
     pub(crate) fn held(&self) -> usize {
-        self.budget.used() - self.budget.reserved()
+        loop {
+            let counts = || (self.budget.used(), self.budget.reserved());
+            let (used, reserved) = counts();
+            if (used, reserved) == counts()
+                && let Some(held) = used.checked_sub(reserved)
+            {
+                return held;
+            }
+        }
     }
 
     pub(crate) fn answer_with(&self, outcome: Option<Outcome>) {
@@ -114,9 +134,10 @@ impl Side {
         Self::of(settings, Memory::new(budget, depth), &[Signal::Traces, Signal::Logs])
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "whoever asks makes them for this")]
     fn of(settings: ReceiverSettings, memory: Arc<Memory>, signals: &[Signal]) -> Self {
         let shards = Shards::start(2, "side").expect("threads");
-        let receiver = Receiver::bind(settings).expect("free ports");
+        let receiver = bound(&settings);
         let inlets =
             signals.iter().fold(Inlets::new(), |inlets, signal| inlets.with(*signal, memory.clone()));
         let listening = Some(receiver.start(&shards, vec![inlets; 2]));
@@ -146,8 +167,43 @@ impl Drop for Side {
     }
 }
 
+/// A receiver on its ports. Those that another has just let go of may be held a moment longer, by a process that a
+/// test of this one is making.
+fn bound(settings: &ReceiverSettings) -> Receiver {
+    let begun = Instant::now();
+    loop {
+        match Receiver::bind(settings.clone()) {
+            Err(BindError::Socket { source, .. })
+                if source.kind() == ErrorKind::AddrInUse && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            bound => return bound.expect("free ports"),
+        }
+    }
+}
+
+/// Whether this process was made for this test alone, so that it makes no other; else one is made for it, in which it
+/// has to pass.
+pub(crate) fn is_alone(test: &str) -> bool {
+    const VARIABLE: &str = "ALDIS_TEST_ALONE";
+    if std::env::var_os(VARIABLE).is_some() {
+        return true;
+    }
+    let mut alone = Command::new(std::env::current_exe().expect("this program"));
+    let output = alone.args(["--exact", test]).env(VARIABLE, "1").output().expect("a process");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
 pub(crate) fn settings() -> ReceiverSettings {
-    let free = "127.0.0.1:0".to_owned();
+    settings_at(Ipv4Addr::LOCALHOST)
+}
+
+/// On free ports of this address.
+pub(crate) fn settings_at(address: Ipv4Addr) -> ReceiverSettings {
+    let free = format!("{address}:0");
     ReceiverSettings {
         grpc: Some(GrpcSettings { endpoint: free.clone(), ..GrpcSettings::default() }),
         http: Some(HttpSettings { endpoint: free, ..HttpSettings::default() }),
@@ -157,18 +213,40 @@ pub(crate) fn settings() -> ReceiverSettings {
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
+    runtime.block_on(async { tokio::time::timeout(3 * PATIENCE, future).await.expect("in time") })
 }
 
 /// Waits for what happens on other threads.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..6000 {
-        if is_so() {
-            return;
-        }
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never: {what}");
+}
+
+/// An address of the loopback interface that is no other test's, nor another run's: a port on it that is let go is
+/// taken by nobody else before it is bound again.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, NEXT.fetch_add(1, Relaxed), high, low)
+}
+
+/// A port at which nobody listens, nor will as long as this lives: it is bound, and refuses whoever connects.
+pub(crate) struct Nobody {
+    pub(crate) address: SocketAddr,
+    _socket: socket2::Socket,
+}
+
+impl Nobody {
+    pub(crate) fn bind() -> Self {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+        let address = socket.local_addr().expect("bound").as_socket().expect("of the internet");
+        Self { address, _socket: socket }
+    }
 }
 
 /// A request of that many spans.

@@ -16,7 +16,7 @@ use pipeline::{Exporter, Health, Item, Outcome, Sender};
 
 use crate::{
     certificates::{Authority, Pair, trusting},
-    side::{Side, block_on, eventually, settings, spans},
+    side::{PATIENCE, Side, block_on, eventually, settings, spans},
 };
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
@@ -40,7 +40,8 @@ fn address(side: &Side, protocol: Protocol) -> SocketAddr {
 /// `localhost` is a name of the certificates; the address is not.
 fn config(side: &Side, protocol: Protocol, tls: TlsClientSettings) -> OtlpConfig {
     let endpoint = format!("https://localhost:{}", address(side, protocol).port());
-    OtlpConfig::default().with_protocol(protocol).with_endpoint(endpoint).with_tls(tls)
+    let config = OtlpConfig { timeout: PATIENCE, ..OtlpConfig::default() };
+    config.with_protocol(protocol).with_endpoint(endpoint).with_tls(tls)
 }
 
 fn batch(count: usize) -> Batch {
@@ -307,10 +308,12 @@ fn what_is_no_handshake_ends_the_connection() {
 /// Those who begin a handshake and do not end it hold places and memory, both bounded, and for a bounded time.
 #[test]
 fn half_open_handshakes_are_bounded_and_end() {
+    // Other tests need files, too.
+    const MOST: usize = 150;
     let ca = Authority::new();
     let own = ca.issue("server", &["localhost"]);
     let mut settings = secured(&own.server());
-    settings.max_connections = 300;
+    settings.max_connections = MOST;
     let side = Side::with(settings, BUDGET);
     // The first bytes of a ClientHello that never goes on.
     let begin = |to: SocketAddr| {
@@ -318,12 +321,17 @@ fn half_open_handshakes_are_bounded_and_end() {
         stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").ok()?;
         Some(stream)
     };
-    let stalled: Vec<_> = (0..600).filter_map(|_| begin(side.grpc())).collect();
-    assert!(stalled.len() > 300);
-    block_on(eventually("the rest is refused", || side.listening().counts().connections_refused >= 300));
-    let counts = side.listening().counts();
-    assert!(counts.connections_open <= 300, "{counts:?}");
-    let paid = aldis_connect::limits::TLS_CONNECTION_BYTES * 300;
+    let stalled: Vec<_> = (0..2 * MOST).filter_map(|_| begin(side.grpc())).collect();
+    assert!(stalled.len() > MOST);
+    let counts = || side.listening().counts();
+    block_on(eventually("the rest is refused", || {
+        let counts = counts();
+        // On a machine that is busy some places may be free again, of those whose time was over.
+        let again: u64 = counts.handshakes_failed.iter().sum();
+        counts.connections_refused + again >= MOST as u64
+    }));
+    assert!(counts().connections_open <= MOST as u64, "{:?}", counts());
+    let paid = aldis_connect::limits::TLS_CONNECTION_BYTES * MOST;
     assert!(side.memory.budget.used() <= paid, "{}", side.memory.budget.used());
     drop(stalled);
     block_on(eventually("places are free again", || side.listening().counts().connections_open == 0));
@@ -359,8 +367,9 @@ fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
         let (of_old, of_new) = (exporter(&old, protocol), exporter(&new, protocol));
         let before = side.listening().counts().connections_accepted;
         block_on(async {
+            // Whoever comes within an interval of the one before is shown what was shown to that one.
             let open = of_old.open();
-            assert_eq!(sent(&*open, 1).await, Outcome::DELIVERED);
+            eventually_delivered(&*open).await;
             // A file that is no certificate changes nothing.
             fs::write(&shown.certificate, "-----BEGIN CERTIFICATE-----\nAA").unwrap();
             let mut counts = side.listening().counts().certificates;
@@ -425,11 +434,11 @@ fn a_changed_list_of_client_cas_holds_for_new_connections() {
         let exporters = [&stays, &goes]
             .map(|tls| OtlpExporter::try_new(config(&side, protocol, tls.clone())).expect("right"));
         block_on(async {
-            eventually_delivered(&exporters[1]).await;
+            eventually_delivered(&*exporters[1].open()).await;
             fs::write(&list, ca.pem()).unwrap();
             // Nobody calls for it: it is looked at once a second.
             let mut refused = None;
-            for _ in 0..500 {
+            for _ in 0..5000 {
                 match sent(&*exporters[1].open(), 1).await {
                     Outcome::DELIVERED => tokio::time::sleep(Duration::from_millis(10)).await,
                     other => {
@@ -445,9 +454,9 @@ fn a_changed_list_of_client_cas_holds_for_new_connections() {
     assert_eq!(side.listening().counts().certificates.failed, 0);
 }
 
-async fn eventually_delivered(exporter: &OtlpExporter) {
-    for _ in 0..500 {
-        if sent(&*exporter.open(), 1).await == Outcome::DELIVERED {
+async fn eventually_delivered(sender: &dyn Sender) {
+    for _ in 0..5000 {
+        if sent(sender, 1).await == Outcome::DELIVERED {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -5,8 +5,11 @@ use std::{
 
 use super::*;
 
+/// How long is waited for what must come, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
+    Instant::now() + PATIENCE
 }
 
 #[test]
@@ -42,8 +45,12 @@ fn what_does_not_end_in_time_is_dropped() {
         std::future::pending::<()>().await;
     });
     assert!(told.try_recv().is_err());
-    assert_eq!(shards.stop(Instant::now() + Duration::from_millis(10)), 0);
-    assert!(told.try_recv().is_ok());
+    let begun = Instant::now();
+    let left_behind = shards.stop(begun + Duration::from_millis(10));
+    // A thread that does not get its turn is waited for no longer than that.
+    let in_time = begun.elapsed() < STOP_GRACE;
+    assert_eq!(if in_time { told.try_recv().ok() } else { told.recv_timeout(PATIENCE).ok() }, Some(()));
+    assert!(left_behind == 0 || !in_time);
 }
 
 #[test]
@@ -52,7 +59,7 @@ fn a_panicking_task_leaves_its_shard_running() {
     shards.spawn(0, async { panic!("on purpose") });
     let (tell, told) = mpsc::channel();
     shards.spawn(0, async move { tell.send(()).unwrap() });
-    assert!(told.recv_timeout(Duration::from_secs(10)).is_ok());
+    assert!(told.recv_timeout(PATIENCE).is_ok());
     assert_eq!(shards.stop(soon()), 0);
 }
 
@@ -95,5 +102,5 @@ fn dropping_the_last_handle_stops() {
         std::future::pending::<()>().await;
     });
     drop(shards);
-    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Err(mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(told.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
 }

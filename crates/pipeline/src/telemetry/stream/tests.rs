@@ -126,6 +126,6 @@ proptest! {
             .collect();
         back.sort_by_key(|metric| metric.time_ns);
         prop_assert_eq!(back, metrics);
-        prop_assert!(pipeline.shutdown(Duration::from_secs(10)).is_clean());
+        prop_assert!(pipeline.shutdown(Duration::from_secs(120)).is_clean());
     }
 }
