@@ -146,7 +146,7 @@ fn merged(a: Option<TimeSpan>, b: Option<TimeSpan>) -> Option<TimeSpan> {
 /// What became of the lines of the frames that were opened for a range of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinesCopied {
-    /// Lines that were read.
+    /// Lines that were read, the ends of such included that begin in a frame before.
     pub read: u64,
     /// Of those, the lines with a time. Where many were read and none has one, the archive was sealed with other keys: a frame is opened
     /// only if a line in it has a time behind those.

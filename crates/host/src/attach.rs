@@ -104,7 +104,8 @@ impl std::error::Error for AttachError {
 /// let attached = Attached::to(somebody.id())?;
 /// let collector = new_shared_collector(TelemetryPolicy::default())?;
 /// let handle = collector.start(attached.watch(EpisodeId::random()?, WhenExhausted::LetGo)?, monotonic_ns())?;
-/// # drop(somebody.stdin.take());
+/// // Its input ends, and so does it.
+/// drop(somebody.stdin.take());
 /// while !attached.wait(None)? {}
 /// collector.finish(&handle, EndReason::Ended, None, monotonic_ns());
 /// println!("{:?}: {}", attached.command(), handle.snapshot().stats);

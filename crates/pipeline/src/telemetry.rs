@@ -206,8 +206,8 @@ impl TelemetryPipeline {
         EventStream::new(self.core.clone())
     }
 
-    /// Takes no more records, sends what was accepted until `deadline` from now, and stops its threads. Blocks the caller
-    /// meanwhile. A second call finds nothing left.
+    /// Takes no more records, sends what was accepted until `deadline` from now, and stops its threads, of which one that is
+    /// blocked by an exporter is waited for until then. Blocks the caller meanwhile. A second call finds nothing left.
     pub fn shutdown(&self, deadline: Duration) -> DrainReport {
         let deadline = deadline.min(limits::MAX_SHUTDOWN);
         let end = Instant::now() + deadline;

@@ -92,10 +92,14 @@ fn load_makes_as_many_connections_as_it_is_told() {
         let endpoint = listener.local_addr().unwrap().to_string();
         // Nobody says anything on them: each has one of the requests, and waits.
         let flags = ["--connections", connections, "--requests", connections, "--timeout", "10m"];
-        let load = loading(&[&["--endpoint", &endpoint], &flags[..]].concat());
-        let made: Vec<_> = (0..connections.parse().unwrap()).map(|_| listener.accept().unwrap()).collect();
-        sleep(A_WHILE);
         listener.set_nonblocking(true).unwrap();
+        let load = loading(&[&["--endpoint", &endpoint], &flags[..]].concat());
+        let mut made = Vec::new();
+        wait_until("they are made", || {
+            made.extend(listener.accept().ok());
+            made.len() == connections.parse::<usize>().unwrap()
+        });
+        sleep(A_WHILE);
         assert!(listener.accept().is_err(), "there is one more than {connections}");
         drop((listener, made));
         let output = load.wait_with_output().unwrap();

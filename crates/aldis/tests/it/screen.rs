@@ -302,11 +302,14 @@ fn a_load_shows_how_far_it_has_come_on_terminals_only() {
 
 #[test]
 fn a_demo_moves_to_free_ports_where_the_usual_ones_are_taken() {
-    // Others show the demo as well, each for some seconds, and may have them now.
-    let mut taken = None;
-    wait_until("one of the usual ports is this test's", || {
-        taken = TcpListener::bind("127.0.0.1:4317").or_else(|_| TcpListener::bind("127.0.0.1:4318")).ok();
-        taken.is_some()
+    // Others show the demo as well, each for some seconds, and may have them now. Who has them for longer is as good as this test.
+    let bind = || TcpListener::bind("127.0.0.1:4317").or_else(|_| TcpListener::bind("127.0.0.1:4318")).ok();
+    let _taken = (0..400).find_map(|_| {
+        let taken = bind();
+        if taken.is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        taken
     });
     let output = aldis(&["demo", "--duration", "1s"]);
     let told = text(&output.stdout);

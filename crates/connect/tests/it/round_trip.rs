@@ -278,30 +278,34 @@ fn nobody_listens_and_a_connection_that_breaks() {
 #[test]
 fn a_sender_reconnects() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
-        let mut settings = settings_at(own_address());
-        let mut side = Side::with(settings.clone(), 64 << 20);
-        let exporter = self::exporter(&side, protocol, None);
-        if let (Some(grpc), Some(http)) = (&mut settings.grpc, &mut settings.http) {
-            (grpc.endpoint, http.endpoint) = (side.grpc().to_string(), side.http().to_string());
-        }
-        block_on(async {
-            let sender = exporter.open();
-            assert_eq!(sender.send(&item(batch(1))).await, Outcome::DELIVERED);
-            let listening = side.listening.take().expect("running");
-            let stopped = std::thread::spawn(move || listening.stop(Instant::now() + PATIENCE));
-            eventually("the receiver stopped", || stopped.is_finished()).await;
-            assert_eq!(stopped.join().expect("no panic"), 0, "an idle connection goes when asked");
-            let next = Side::with(settings, 64 << 20);
-            // The kernel may bring the end of the old connection after the request has gone there: then nobody knows
-            // what became of it, and it is for whoever retries.
-            let mut outcome = sender.send(&item(batch(2))).await;
-            if matches!(outcome, Outcome::Retry { maybe_delivered: true, .. }) {
-                outcome = sender.send(&item(batch(2))).await;
-            }
-            assert_eq!(outcome, Outcome::DELIVERED);
-            assert_eq!(next.memory.batches.lock().expect("unpoisoned").len(), 1);
-        });
+        assert!((0..20).any(|_| reconnects_at_once(protocol)), "{protocol:?}");
     }
+}
+
+/// Whether what is sent to a receiver that was begun anew arrives at once. The kernel may bring the end of the old
+/// connection after the request has gone there: then nobody knows what became of it, and the next one arrives.
+fn reconnects_at_once(protocol: Protocol) -> bool {
+    let mut settings = settings_at(own_address());
+    let mut side = Side::with(settings.clone(), 64 << 20);
+    let exporter = self::exporter(&side, protocol, None);
+    if let (Some(grpc), Some(http)) = (&mut settings.grpc, &mut settings.http) {
+        (grpc.endpoint, http.endpoint) = (side.grpc().to_string(), side.http().to_string());
+    }
+    block_on(async {
+        let sender = exporter.open();
+        assert_eq!(sender.send(&item(batch(1))).await, Outcome::DELIVERED);
+        let listening = side.listening.take().expect("running");
+        let stopped = std::thread::spawn(move || listening.stop(Instant::now() + PATIENCE));
+        eventually("the receiver stopped", || stopped.is_finished()).await;
+        assert_eq!(stopped.join().expect("no panic"), 0, "an idle connection goes when asked");
+        let next = Side::with(settings, 64 << 20);
+        let first = sender.send(&item(batch(2))).await;
+        let is_at_once = !matches!(first, Outcome::Retry { maybe_delivered: true, .. });
+        let last = if is_at_once { first } else { sender.send(&item(batch(2))).await };
+        assert_eq!(last, Outcome::DELIVERED);
+        assert_eq!(next.memory.batches.lock().expect("unpoisoned").len(), 1);
+        is_at_once
+    })
 }
 
 /// Whoever has stopped listening has nobody on its ports: another can begin there at once.

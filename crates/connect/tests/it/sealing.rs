@@ -35,7 +35,7 @@ pub(crate) fn wait(what: &str, exporter: &FileExporter, holds: impl Fn(SealCount
             return counts;
         }
         // However many there are: as long as something is sealed it goes on.
-        if counts != before {
+        if counts.sealed != before.sealed {
             (since, before) = (Instant::now(), counts);
         }
         assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: {counts:?}");

@@ -67,6 +67,7 @@ impl Memory {
     /// Bytes charged for requests. The two counts are not read at one moment: what is reserved or given back between
     /// them, such as the window of a client that has just gone, would be taken for a request's.
     pub(crate) fn held(&self) -> usize {
+        let begun = Instant::now();
         loop {
             let counts = || (self.budget.used(), self.budget.reserved());
             let (used, reserved) = counts();
@@ -75,6 +76,8 @@ impl Memory {
             {
                 return held;
             }
+            assert!(begun.elapsed() < PATIENCE, "{used} used, {reserved} reserved");
+            std::thread::yield_now();
         }
     }
 

@@ -120,7 +120,7 @@ fn of_part(
 fn warn(path: &Path, copied: LinesCopied) {
     if copied.read > 0 && copied.with_time == 0 {
         output::say_line(format_args!(
-            "warning: {}: none of the {} lines read has a time behind `--time-key`: was it another when it was sealed?",
+            "warning: {}: no line has a time behind `--time-key` ({} read): was it another when it was sealed?",
             path.display(),
             copied.read
         ));

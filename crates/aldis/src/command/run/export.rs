@@ -237,12 +237,13 @@ impl Export {
             }
         };
         let stats = pipeline.stats();
-        let lost = stats.events_dropped + stats.events_rejected;
-        // A thread that is slow to end keeps nothing of it.
-        if lost == 0 && report.exporters.is_empty() && report.unsent == 0 {
+        let lost = stats.events_dropped + stats.events_rejected + stats.events_pending;
+        // A thread that is slow to end keeps nothing of it; one that is blocked could not tell what it left.
+        let has_left = stats.events_pending > 0 || !report.exporters.is_empty() || report.unsent > 0;
+        if lost == 0 && !has_left {
             return None;
         }
-        let why = if report.is_clean() {
+        let why = if !has_left {
             "it did not take them; is that its protocol? --otlp-protocol says another".to_owned()
         } else {
             report.to_string()
